@@ -76,7 +76,7 @@ pub const INCIDENT_WORDS: usize = size_of::<Incident>() / 8;
 #[derive(Clone, Copy, Debug, Default, PartialEq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Finding {
-    /// Index into the table of measures plus one; 0: not used.
+    /// Index into [`crate::detectors::MEASURES`] plus one; 0: not used.
     pub measure: u32,
     /// What was seen of this source.
     pub value: f32,
@@ -106,12 +106,19 @@ pub struct Exemplar {
 
 impl Default for Exemplar {
     fn default() -> Self {
-        Self { time_ms: 0, evidence: 0.0, status: 0, method: 0, path_len: 0, path: [0; EXEMPLAR_PATH] }
+        Self {
+            time_ms: 0,
+            evidence: 0.0,
+            status: 0,
+            method: 0,
+            path_len: 0,
+            path: [0; EXEMPLAR_PATH],
+        }
     }
 }
 
 /// Everything that explains a conviction: plain old data, so it can lie in shared memory and in a
-/// snapshot. All bit patterns are valid; the explanation turns it into JSON.
+/// snapshot. All bit patterns are valid; [`crate::explain`] turns it into JSON.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C, align(8))]
 pub struct Incident {

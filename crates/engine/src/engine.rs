@@ -1,8 +1,20 @@
 //! The one path from records to decisions.
 
-use crate::application::Statistics;
-use crate::hash::Seed;
-use crate::{Decision, Incident, RequestRecord};
+use crate::application::{State, Statistics};
+use crate::conviction::{self, Case};
+use crate::detectors::credential_stuffing::{self, Answers, Login};
+use crate::detectors::patterns::Patterns;
+use crate::detectors::vulnerability_scanning::{self, Contact, is_miss};
+use crate::endpoint::Endpoints;
+use crate::evidence::{Ratios, decay};
+use crate::fusion::Sensitivity;
+use crate::hash::{Seed, combine};
+use crate::path::Path;
+use crate::record::{RequestRecord, Verdict};
+use crate::sketch::SourceSketch;
+use crate::sources::Sources;
+use crate::tables::{APPLICATIONS, Header, Suspect, Tables};
+use crate::{Decision, Incident, SourceKey, Threat};
 
 /// What an engine is told from outside. Everything else it learns.
 #[derive(Clone, Debug)]
@@ -27,17 +39,58 @@ pub enum Attached {
 /// The engine over its tables.
 #[derive(Debug)]
 pub struct Engine<'m> {
-    memory: &'m mut [u8],
-    config: Config,
+    pub(crate) header: &'m mut Header,
+    pub(crate) applications: &'m mut [Statistics],
+    pub(crate) sources: Sources<'m>,
+    pub(crate) suspects: &'m mut [Suspect],
+    pub(crate) incidents: &'m mut [Incident],
+    pub(crate) config: Config,
+    served: SourceSketch<'m>,
+    missed: SourceSketch<'m>,
+    endpoints: Endpoints<'m>,
+    logins: &'m mut [Answers],
+    patterns: Patterns,
+}
+
+/// What a record means, before it is asked whose it is.
+struct Facts {
+    contact: Contact,
+    login: Login,
+    template: u64,
+    path_key: u64,
 }
 
 impl<'m> Engine<'m> {
     /// Smallest memory that an engine works with, bytes.
     pub const MIN_BYTES: usize = 1 << 20;
 
-    /// Puts an engine over `memory` (8-byte aligned, at least [`Self::MIN_BYTES`]).
+    /// Puts an engine over `memory` (64-byte aligned, at least [`Self::MIN_BYTES`]; `None` if it is
+    /// not).
     pub fn attach(memory: &'m mut [u8], config: Config) -> Option<(Self, Attached)> {
-        Some((Self { memory, config }, Attached::Fresh))
+        if memory.len() < Self::MIN_BYTES {
+            return None;
+        }
+        let patterns = Patterns::new().ok()?;
+        let (tables, continued) = Tables::over(memory, config.seed)?;
+        let [served_cells, missed_cells] = tables.cells;
+        let [served_generation, missed_generation] = tables.generations;
+        let mut engine = Self {
+            header: tables.header,
+            applications: tables.applications,
+            sources: Sources::new(tables.sources),
+            suspects: tables.suspects,
+            incidents: tables.incidents,
+            served: SourceSketch::new(served_cells, served_generation),
+            missed: SourceSketch::new(missed_cells, missed_generation),
+            endpoints: Endpoints::new(tables.nodes, config.seed),
+            logins: tables.logins,
+            patterns,
+            config,
+        };
+        for name in engine.config.applications.clone() {
+            engine.application(engine.config.seed.table(&name), &name);
+        }
+        Some((engine, if continued { Attached::Continued } else { Attached::Fresh }))
     }
 
     /// Judges a batch of records. Decisions are appended to `decisions`.
@@ -47,29 +100,294 @@ impl<'m> Engine<'m> {
         now_ms: u64,
         decisions: &mut Vec<Decision>,
     ) {
-        for _ in records {}
-        let _ = (now_ms, decisions, &self.memory, &self.config);
+        self.served.age(now_ms);
+        self.missed.age(now_ms);
+        for record in records {
+            self.judge(&record, decisions);
+        }
+        self.header.evicted += core::mem::take(&mut self.sources.evicted);
     }
 
-    /// The explanation of a decision made by the last turns.
+    /// Counts one record, and judges it unless it was denied, bypassed or allowed: the module's own
+    /// answers never feed the detectors.
+    fn judge(&mut self, record: &RequestRecord<'_>, decisions: &mut Vec<Decision>) {
+        let head = &record.head;
+        let now_ms = head.time_ms;
+        let application = self.application(head.application, record.application);
+        let verdict = Verdict::from_u8(head.verdict).unwrap_or(Verdict::Passed);
+        let statistics = &mut self.applications[application];
+        statistics.requests[verdict as usize] += 1;
+        statistics.last_ms = statistics.last_ms.max(now_ms);
+        if statistics.first_ms == 0 {
+            statistics.first_ms = now_ms;
+            statistics.state = State::Learning as u32;
+        }
+        if verdict != Verdict::Passed || head.address == [0; 16] {
+            return;
+        }
+        let keys =
+            [SourceKey::client(head.address, head.fingerprint), SourceKey::address(head.address)];
+        let address_key = source_hash(head.application, keys[1]);
+        let slots = [
+            self.sources.touch(
+                source_hash(head.application, keys[0]),
+                keys[0],
+                head.application,
+                now_ms,
+            ),
+            self.sources.touch(address_key, keys[1], head.application, now_ms),
+        ];
+        let held = slots.map(|slot| slot.is_some_and(|slot| self.arrive(slot, now_ms)));
+        if held.contains(&true) {
+            if let Some(address) = slots[1] {
+                let address = self.sources.get_mut(address);
+                address.convicted_requests = address.convicted_requests.saturating_add(1);
+            }
+            return;
+        }
+        self.inherit(slots);
+        let suspicious = slots.iter().flatten().any(|&slot| {
+            self.sources.get_mut(slot).peak() >= Sensitivity::Normal.threshold() / 2.0
+        });
+        let facts = self.facts(record, address_key, !suspicious);
+        for slot in slots.into_iter().flatten() {
+            self.observe(slot, record, &facts);
+        }
+        self.vouch(slots);
+        if let Some(case) = self.convict(slots, record) {
+            let case = Case { application, ..case };
+            decisions.push(conviction::decide(self, record, &case));
+        }
+    }
+
+    /// What happened, from the record and what is known of the application. A source that is not
+    /// suspicious teaches.
+    fn facts(&mut self, record: &RequestRecord<'_>, address: u64, teaches: bool) -> Facts {
+        let head = &record.head;
+        let path = Path::new(record.path);
+        let path_key = combine(head.application, head.path_hash);
+        let served = (200..300).contains(&head.status) || head.status == 304;
+        let teacher = (served && teaches).then_some(address);
+        let endpoint = self.endpoints.resolve(head.application, &path, teacher, head.time_ms);
+        let context = vulnerability_scanning::Context {
+            patterns: &self.patterns,
+            served: &self.served,
+            missed: &self.missed,
+            path_key,
+            referer_key: match head.referer_hash {
+                0 => 0,
+                hash => combine(head.application, hash),
+            },
+            address,
+        };
+        let contact = vulnerability_scanning::classify(&context, record, &path, &endpoint);
+        if teaches && contact == Contact::Served {
+            self.served.insert(path_key, address);
+        } else if teaches && is_miss(head.status) {
+            self.missed.insert(path_key, address);
+        }
+        let login = if credential_stuffing::concerns(record, &path) {
+            let answers = login_slot(self.logins, path_key);
+            credential_stuffing::classify(record, &path, answers, address)
+        } else {
+            Login::None
+        };
+        Facts { contact, login, template: endpoint.template, path_key }
+    }
+
+    /// Brings a source up to the time of a record; true when it is denied.
+    fn arrive(&mut self, slot: usize, now_ms: u64) -> bool {
+        let source = self.sources.get_mut(slot);
+        source.requests = source.requests.saturating_add(1);
+        if source.denied_until_ms > now_ms {
+            source.last_ms = source.last_ms.max(now_ms);
+            return true;
+        }
+        let elapsed_ms = now_ms.saturating_sub(source.last_ms);
+        let mut factor = if elapsed_ms > 60_000 { decay(elapsed_ms) } else { 1.0 };
+        if source.denied_until_ms != 0 {
+            // Served its time: half of the evidence stays, so that more of the same is soon known.
+            source.denied_until_ms = 0;
+            source.would_deny = 0;
+            factor *= 0.5;
+        }
+        if factor < 1.0 {
+            source.walks.iter_mut().for_each(|walks| walks.fade(factor));
+        }
+        false
+    }
+
+    /// A new client of an address against which evidence stands does not start from zero: changing
+    /// the fingerprint does not wash it off. It starts at no more than suspicion.
+    fn inherit(&mut self, [client, address]: [Option<usize>; 2]) {
+        let (Some(client), Some(address)) = (client, address) else { return };
+        if self.sources.get_mut(client).requests != 1
+            || self.sources.get_mut(address).convictions == 0
+        {
+            return;
+        }
+        let inherited = self.sources.get_mut(address).walks;
+        let ceiling = Sensitivity::Normal.threshold() / 2.0;
+        let client = self.sources.get_mut(client);
+        for (walks, from) in client.walks.iter_mut().zip(inherited) {
+            walks.0 = from.0.map(|walk| walk.min(ceiling));
+        }
+    }
+
+    /// Takes the record into the evidence of one source.
+    fn observe(&mut self, slot: usize, record: &RequestRecord<'_>, facts: &Facts) {
+        let source = self.sources.get_mut(slot);
+        let gap_ms = record.head.time_ms.saturating_sub(source.last_ms);
+        source.last_ms = source.last_ms.max(record.head.time_ms);
+        if facts.contact == Contact::Served {
+            source.served = source.served.saturating_add(1);
+            source.templates |= 1 << (facts.template >> 59);
+        }
+        let scanning =
+            vulnerability_scanning::observe(facts.contact, source, facts.path_key, gap_ms);
+        let stuffing = credential_stuffing::observe(facts.login, source, record);
+        let mut evidence = 0.0f32;
+        for (threat, ratios) in
+            [(Threat::VulnerabilityScanning, scanning), (Threat::CredentialStuffing, stuffing)]
+        {
+            if let Some(ratios) = ratios {
+                source.walks[threat as usize].step(&ratios);
+                evidence = evidence.max(strongest(&ratios));
+            }
+        }
+        if evidence > 0.0 {
+            let key = source.key;
+            conviction::keep_exemplar(self.suspects, key, record, evidence);
+        }
+    }
+
+    /// A client that behaves becomes one of the users of its address.
+    fn vouch(&mut self, [client, address]: [Option<usize>; 2]) {
+        let (Some(client), Some(address)) = (client, address) else { return };
+        let client = self.sources.get_mut(client);
+        if client.is_vouched() {
+            let bit = 1 << (client.key >> 59);
+            self.sources.get_mut(address).users |= bit;
+        }
+    }
+
+    /// The narrowest key whose evidence passes the threshold, if any: the client, or the address
+    /// when nobody else who behaves is there. Counts what each sensitivity would have done.
+    fn convict(&mut self, slots: [Option<usize>; 2], record: &RequestRecord<'_>) -> Option<Case> {
+        let may_deny =
+            self.config.deny_loopback || !crate::source::is_loopback(record.head.address);
+        let [client, address] = slots.map(|slot| slot.and_then(|slot| self.weigh(slot)));
+        let others = slots[1].map_or(0, |slot| {
+            let address = self.sources.get_mut(slot);
+            (address.users & !address.convicted_users).count_ones()
+        });
+        let case = client.or(address.filter(|_| others == 0))?;
+        let source = self.sources.get_mut(case.slot);
+        let mut fresh = [false; 3];
+        for (sensitivity, fresh) in Sensitivity::ALL.into_iter().zip(&mut fresh) {
+            let bit = 1 << sensitivity as u8;
+            if case.fusion.evidence >= sensitivity.threshold() && source.would_deny & bit == 0 {
+                source.would_deny |= bit;
+                *fresh = true;
+            }
+        }
+        let application = self.application(record.head.application, record.application);
+        for (count, fresh) in self.applications[application].would_deny.iter_mut().zip(fresh) {
+            *count += u64::from(fresh);
+        }
+        let convicted = case.fusion.evidence >= Sensitivity::Normal.threshold() && may_deny;
+        convicted.then_some(Case { others, client: slots[0], address: slots[1], ..case })
+    }
+
+    /// The evidence against a source, if it could pass the lowest threshold.
+    fn weigh(&mut self, slot: usize) -> Option<Case> {
+        let source = self.sources.get_mut(slot);
+        let lowest = Sensitivity::Paranoid.threshold();
+        if source.peak() < lowest {
+            return None;
+        }
+        let case = Case::new(slot, &source.walks);
+        (case.fusion.evidence >= lowest).then_some(case)
+    }
+
+    /// The statistics slot of an application, made if it is new. The last slot is everybody's who
+    /// came too late.
+    fn application(&mut self, key: u64, name: &[u8]) -> usize {
+        let last = APPLICATIONS - 1;
+        let slot =
+            self.applications[..last].iter().position(|slot| slot.key == key || slot.key == 0);
+        let (slot, key, name) = match slot {
+            Some(slot) => (slot, key, name),
+            None => (last, u64::MAX, &b"(other)"[..]),
+        };
+        let statistics = &mut self.applications[slot];
+        if statistics.key == 0 {
+            statistics.key = key;
+        }
+        if statistics.name_len == 0 && !name.is_empty() {
+            let len = name.len().min(statistics.name.0.len());
+            statistics.name.0[..len].copy_from_slice(&name[..len]);
+            statistics.name_len = len as u32;
+        }
+        slot
+    }
+
+    /// The explanation of a decision, while it is kept.
     pub fn incident(&self, id: u64) -> Option<&Incident> {
-        let _ = id;
-        None
+        let slot = id as usize % self.incidents.len();
+        self.incidents.get(slot).filter(|incident| incident.id == id && id != 0)
     }
 
     /// Says every conviction that still holds again: after a takeover, when the last writer of the
     /// denylist may have died before it wrote.
     pub fn repeat_decisions(&mut self, now_ms: u64, decisions: &mut Vec<Decision>) {
-        let _ = (now_ms, decisions);
+        let held = self.sources.iter().filter(|source| source.denied_until_ms > now_ms);
+        decisions.extend(held.filter_map(|source| {
+            let incident = self.incident(source.incident);
+            conviction::again(source, incident)
+        }));
     }
 
-    /// Statistics of all applications.
+    /// Statistics of all applications; slots with key 0 are not used.
     pub fn applications(&self) -> &[Statistics] {
-        &[]
+        self.applications
     }
 
     /// Live sources, and sources evicted while they still mattered.
     pub fn sources(&self) -> (u64, u64) {
-        (0, 0)
+        (self.sources.live, self.header.evicted)
     }
+
+    /// The template of a path as people write it, for explanations.
+    pub fn template(&mut self, application: u64, path: &[u8]) -> String {
+        let resolved = self.endpoints.resolve(application, &Path::new(path), None, 0);
+        self.endpoints.describe(resolved.template)
+    }
+}
+
+/// The key of a source in the table.
+fn source_hash(application: u64, key: SourceKey) -> u64 {
+    combine(combine(application ^ key.kind as u64, key.network), key.discriminator).max(1)
+}
+
+/// The strongest ratio of an event over the alternatives.
+fn strongest(ratios: &Ratios) -> f32 {
+    ratios.iter().copied().fold(f32::NEG_INFINITY, f32::max)
+}
+
+/// The answers of one login; the one that was silent longest gives way.
+fn login_slot(logins: &mut [Answers], key: u64) -> &mut Answers {
+    let mask = logins.len() - 1;
+    let window = (0..8).map(|i| (key as usize).wrapping_add(i) & mask);
+    let slot = window
+        .min_by_key(|&i| match logins[i].key {
+            found if found == key => (0, 0),
+            0 => (1, 0),
+            _ => (2, logins[i].last_ms),
+        })
+        .unwrap_or(0);
+    if logins[slot].key != key {
+        logins[slot] = Answers { key, ..Answers::default() };
+    }
+    &mut logins[slot]
 }

@@ -18,12 +18,23 @@
 #![forbid(unsafe_code)]
 
 pub mod application;
+pub mod conviction;
 pub mod decision;
+pub mod detectors;
+pub mod endpoint;
 pub mod engine;
+pub mod evidence;
+pub mod explain;
+pub mod fusion;
 pub mod hash;
+pub mod path;
 pub mod record;
+pub mod sketch;
 pub mod source;
+pub mod sources;
+pub mod tables;
 pub mod threat;
+pub mod token;
 
 pub use decision::{Action, Decision, Incident};
 pub use engine::{Config, Engine};

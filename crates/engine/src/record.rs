@@ -62,6 +62,9 @@ pub mod flags {
     pub const SEC_FETCH: u32 = 1 << 16;
     /// A conditional or range request (If-*, Range).
     pub const CONDITIONAL: u32 = 1 << 17;
+    /// A redirect to the path that was requested, or to the page that referred to it: how many
+    /// forms say that they were not accepted.
+    pub const REDIRECTS_BACK: u32 = 1 << 18;
 }
 
 /// Request methods, as far as detectors tell them apart.

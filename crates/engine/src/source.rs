@@ -86,3 +86,20 @@ pub fn is_loopback(address: [u8; 16]) -> bool {
     let address = Ipv6Addr::from(address);
     address.is_loopback() || address.to_ipv4_mapped().is_some_and(|v4| v4.is_loopback())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks() {
+        let v4 = std::net::Ipv4Addr::new(192, 0, 2, 7).to_ipv6_mapped().octets();
+        assert_eq!(address_of(network_of(v4)), Ipv6Addr::from(v4));
+        let a: Ipv6Addr = "2001:db8:1:2::7".parse().unwrap_or(Ipv6Addr::UNSPECIFIED);
+        let b: Ipv6Addr = "2001:db8:1:2:ffff::1".parse().unwrap_or(Ipv6Addr::UNSPECIFIED);
+        assert_ne!(a, b);
+        assert_eq!(network_of(a.octets()), network_of(b.octets()));
+        assert!(is_loopback(Ipv6Addr::LOCALHOST.octets()));
+        assert_eq!(address_of(network_of(Ipv6Addr::LOCALHOST.octets())), Ipv6Addr::LOCALHOST);
+    }
+}

@@ -1,0 +1,352 @@
+//! Path templates: `/users/42` and `/users/43` are one endpoint, `/users/{int}`.
+//!
+//! A bounded tree of path segments for each application, kept as one hash table: a node's key is
+//! the hash of its parent and its token, so a lookup takes one probe for each segment and nothing
+//! points anywhere. It learns from successful answers alone. A literal child is *established* after
+//! [`ESTABLISHED_VISITS`] successes of [`ESTABLISHED_SOURCES`] sources and is never merged away; a
+//! parent with more than [`FAN_OUT`] children that are not established is *fanned out*, and from then
+//! on names it has not established are `{var}`. A flood of random names on a catch-all therefore
+//! cannot merge endpoints that people use.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use crate::hash::{Seed, combine};
+use crate::path::{MAX_SEGMENTS, Path, extension};
+use crate::token::Token;
+
+/// Successful visits after which a literal child is never merged away.
+pub const ESTABLISHED_VISITS: u32 = 20;
+/// Sources that must have made them.
+pub const ESTABLISHED_SOURCES: u32 = 3;
+/// Children that are not established, after which a parent is fanned out.
+pub const FAN_OUT: u32 = 64;
+/// Slots looked at for one key.
+const PROBES: usize = 8;
+/// Bytes kept of a literal, for people.
+const TEXT: usize = 22;
+
+const ESTABLISHED: u8 = 1;
+const FANNED_OUT: u8 = 2;
+
+/// One node. Plain old data; key 0 is a free slot.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C, align(8))]
+pub struct Node {
+    key: u64,
+    parent: u64,
+    last_ms: u64,
+    visits: u32,
+    /// Children not established, for a segment; distinct names, for an extension group.
+    children: u32,
+    /// A bit for each of 16 groups of sources that were served here.
+    sources: u16,
+    class: u8,
+    flags: u8,
+    text_len: u8,
+    extension_len: u8,
+    text: [u8; TEXT],
+    padding: [u8; 4],
+}
+
+/// Where a path stands among what the application serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resolved {
+    /// Key of the template: of the whole path when it is known, of its deepest known part when not.
+    pub template: u64,
+    /// The whole path has a template that was served before this request.
+    pub known: bool,
+    /// The last segment is a typed value or a name among very many: an object's identifier.
+    pub object: bool,
+    /// Different names that were served beside it with the same extension.
+    pub siblings: u32,
+}
+
+/// The table of nodes.
+#[derive(Debug)]
+pub struct Endpoints<'m> {
+    nodes: &'m mut [Node],
+    seed: Seed,
+}
+
+impl<'m> Endpoints<'m> {
+    /// A table over `nodes`, whose number must be a power of two of at least 8.
+    pub fn new(nodes: &'m mut [Node], seed: Seed) -> Self {
+        debug_assert!(nodes.len().is_power_of_two() && nodes.len() >= PROBES);
+        Self { nodes, seed }
+    }
+
+    /// Finds the template of a path. `served` (a success, by the hash of its source) teaches it.
+    pub fn resolve(
+        &mut self,
+        application: u64,
+        path: &Path,
+        served: Option<u64>,
+        now_ms: u64,
+    ) -> Resolved {
+        let mut at = Resolved { template: application, known: true, object: false, siblings: 0 };
+        if served.is_some() && self.find(application).is_none() {
+            self.create(0, application, Token::Literal, &[], u64::MAX >> 1);
+        }
+        for segment in path.segments().take(MAX_SEGMENTS) {
+            let (class, ext) = Token::of(segment);
+            let name = if class == Token::Literal { segment } else { ext };
+            let found = self.child(at.template, class, name);
+            at.siblings = 0;
+            at = match (class, served) {
+                (Token::Literal, _) => self.literal(at, found, segment, served, now_ms),
+                (_, Some(source)) => self.visit(at, found, class, name, source, now_ms),
+                (_, None) => Self::lookup(at, found, true),
+            };
+            if !at.known && served.is_none() {
+                // Nothing deeper can be known; but its last segment says what it looks like.
+                let last = path.last();
+                at.object = Token::of(last).0 != Token::Literal && at.object;
+                break;
+            }
+        }
+        at
+    }
+
+    /// One step down to a literal segment.
+    fn literal(
+        &mut self,
+        at: Resolved,
+        found: Found,
+        segment: &[u8],
+        served: Option<u64>,
+        now_ms: u64,
+    ) -> Resolved {
+        let fanned_out = self.get(at.template).is_some_and(|node| node.flags & FANNED_OUT != 0);
+        let established = found.index.is_some_and(|i| self.nodes[i].flags & ESTABLISHED != 0);
+        if fanned_out && !established {
+            let any = self.child(at.template, Token::Variable, extension(segment).1);
+            return match served {
+                Some(source) => {
+                    let ext = extension(segment).1;
+                    self.visit(at, any, Token::Variable, ext, source, now_ms)
+                }
+                None => Self::lookup(at, any, true),
+            };
+        }
+        let siblings =
+            self.siblings(at.template, segment, served.is_some() && found.index.is_none());
+        let next = match served {
+            Some(source) => self.visit(at, found, Token::Literal, segment, source, now_ms),
+            None => Self::lookup(at, found, false),
+        };
+        Resolved { siblings, ..next }
+    }
+
+    /// The step down of a request that teaches nothing.
+    fn lookup(at: Resolved, found: Found, object: bool) -> Resolved {
+        match found.index {
+            Some(_) => Resolved { template: found.key, known: at.known, object, siblings: 0 },
+            None => Resolved { known: false, object: false, ..at },
+        }
+    }
+
+    /// The step down of a served request: makes the child if it is new, and counts the visit.
+    fn visit(
+        &mut self,
+        at: Resolved,
+        found: Found,
+        class: Token,
+        name: &[u8],
+        source: u64,
+        now_ms: u64,
+    ) -> Resolved {
+        let object = class != Token::Literal;
+        let known = at.known && found.index.is_some();
+        let slot = match found.index {
+            Some(index) => Some(index),
+            None => self.create(at.template, found.key, class, name, now_ms),
+        };
+        let Some(slot) = slot else { return Resolved { known: false, object, ..at } };
+        let node = &mut self.nodes[slot];
+        node.last_ms = now_ms;
+        node.visits = node.visits.saturating_add(1);
+        node.sources |= 1 << (source >> 60);
+        let ripe = node.visits >= ESTABLISHED_VISITS
+            && node.sources.count_ones() >= ESTABLISHED_SOURCES
+            && node.flags & ESTABLISHED == 0;
+        if ripe {
+            node.flags |= ESTABLISHED;
+            let literal = node.class == Token::Literal as u8;
+            if let Some(parent) = self.get_mut(at.template).filter(|_| literal) {
+                parent.children = parent.children.saturating_sub(1);
+            }
+        }
+        Resolved { template: found.key, known, object, siblings: 0 }
+    }
+
+    /// Takes a slot for a new child; `None` when all it could have are established.
+    fn create(
+        &mut self,
+        parent: u64,
+        key: u64,
+        class: Token,
+        name: &[u8],
+        now_ms: u64,
+    ) -> Option<usize> {
+        let slot = self
+            .window(key)
+            .filter(|&i| self.nodes[i].flags & (ESTABLISHED | FANNED_OUT) == 0)
+            .min_by_key(|&i| (self.nodes[i].key != 0, self.nodes[i].last_ms))?;
+        let mut node = Node { key, parent, last_ms: now_ms, class: class as u8, ..Node::default() };
+        let len = name.len().min(TEXT);
+        node.text[..len].copy_from_slice(&name[..len]);
+        node.text_len = len as u8;
+        self.nodes[slot] = node;
+        if class == Token::Literal {
+            if let Some(parent) = self.get_mut(parent) {
+                parent.children += 1;
+                if parent.children > FAN_OUT {
+                    parent.flags |= FANNED_OUT;
+                }
+            }
+        }
+        Some(slot)
+    }
+
+    /// How many different names with this extension were served under `parent`; `more` adds one.
+    fn siblings(&mut self, parent: u64, segment: &[u8], more: bool) -> u32 {
+        let key = combine(self.seed.table(extension(segment).1), combine(parent, 0x7369_626c));
+        if let Some(group) = self.get_mut(key) {
+            group.children = group.children.saturating_add(u32::from(more));
+            return group.children;
+        }
+        if more {
+            if let Some(slot) = self.create(parent, key, Token::Opaque, &[], 0) {
+                self.nodes[slot].children = 1;
+                self.nodes[slot].last_ms = u64::MAX >> 1;
+            }
+        }
+        0
+    }
+
+    /// The template as people write it, for logs and explanations: `/users/{int}`.
+    pub fn describe(&self, template: u64) -> String {
+        let mut parts = Vec::new();
+        let mut at = template;
+        while let Some(node) = self.get(at).filter(|node| node.parent != 0) {
+            let text = String::from_utf8_lossy(&node.text[..usize::from(node.text_len).min(TEXT)]);
+            parts.push(match class_name(node.class) {
+                "" => text.into_owned(),
+                class if text.is_empty() => class.to_owned(),
+                class => format!("{class}.{text}"),
+            });
+            if parts.len() > MAX_SEGMENTS {
+                break;
+            }
+            at = node.parent;
+        }
+        parts.reverse();
+        format!("/{}", parts.join("/"))
+    }
+
+    fn child(&self, parent: u64, class: Token, name: &[u8]) -> Found {
+        let key = combine(combine(parent, class as u64), self.seed.table(name)).max(1);
+        Found { key, index: self.find(key) }
+    }
+
+    fn find(&self, key: u64) -> Option<usize> {
+        self.window(key).find(|&i| key != 0 && self.nodes[i].key == key)
+    }
+
+    fn get(&self, key: u64) -> Option<&Node> {
+        self.find(key).map(|i| &self.nodes[i])
+    }
+
+    fn get_mut(&mut self, key: u64) -> Option<&mut Node> {
+        self.find(key).map(|i| &mut self.nodes[i])
+    }
+
+    fn window(&self, key: u64) -> impl Iterator<Item = usize> + use<'m> {
+        let mask = self.nodes.len() - 1;
+        (0..PROBES).map(move |i| (key as usize).wrapping_add(i) & mask)
+    }
+}
+
+/// A child that was looked for.
+#[derive(Clone, Copy)]
+struct Found {
+    key: u64,
+    index: Option<usize>,
+}
+
+fn class_name(class: u8) -> &'static str {
+    use Token::{Date, Hex, Int, Opaque, Uuid, Variable};
+    [Int, Uuid, Hex, Date, Opaque, Variable]
+        .into_iter()
+        .find(|token| *token as u8 == class)
+        .map_or("", Token::name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const APPLICATION: u64 = 77;
+
+    fn with_endpoints(test: impl FnOnce(&mut dyn FnMut(&str, Option<u64>) -> Resolved)) {
+        let mut nodes = vec![Node::default(); 4096];
+        let mut endpoints = Endpoints::new(&mut nodes, Seed([1, 2]));
+        test(&mut |path, source| {
+            let source = source.map(|source| source << 60);
+            endpoints.resolve(APPLICATION, &Path::new(path.as_bytes()), source, 1)
+        });
+    }
+
+    #[test]
+    fn typed_segments_share_a_template() {
+        with_endpoints(|resolve| {
+            assert!(!resolve("/users/1", Some(1)).known);
+            let first = resolve("/users/1", None);
+            let other = resolve("/users/99", None);
+            assert!(first.known && other.known && other.object);
+            assert_eq!(first.template, other.template);
+            assert!(!resolve("/users/1/orders", None).known);
+            assert!(!resolve("/admin", None).known);
+        });
+    }
+
+    #[test]
+    fn a_flood_of_names_does_not_merge_established_ones() {
+        with_endpoints(|resolve| {
+            for visit in 0..60 {
+                resolve("/api/v1/login", Some(visit % 5));
+            }
+            let before = resolve("/api/v1/login", None);
+            for name in 0..500 {
+                resolve(&format!("/api/v1/slug-of-{}", words(name)), Some(name % 16));
+            }
+            let after = resolve("/api/v1/login", None);
+            assert_eq!((after.template, after.object), (before.template, false));
+            let unseen = resolve("/api/v1/never-seen-before", None);
+            assert!(unseen.known && unseen.object, "{unseen:?}");
+            assert_ne!(unseen.template, before.template);
+        });
+    }
+
+    #[test]
+    fn siblings_count_distinct_names() {
+        with_endpoints(|resolve| {
+            for name in 0..10 {
+                for again in 0..3 {
+                    resolve(&format!("/{}.html", words(name)), Some(again));
+                }
+            }
+            assert_eq!(resolve("/gone.html", None).siblings, 10);
+            assert_eq!(resolve("/gone.php", None).siblings, 0);
+        });
+    }
+
+    fn words(mut n: u64) -> String {
+        let mut text = String::new();
+        while n > 0 {
+            text.push(char::from(b'a' + (n % 26) as u8));
+            n /= 26;
+        }
+        format!("w{text}")
+    }
+}

@@ -1,0 +1,121 @@
+//! Sequential evidence: reflected walks of log likelihood ratios, mixed over alternatives.
+//!
+//! For one source and threat, each alternative m keeps
+//! `S[m] = max(0, S[m] + clip(ln p1/p0))`, and the evidence is `E = ln mean_m exp(S[m])`. A mixture of
+//! e-detectors is an e-detector (Shin, Ramdas, Rinaldo: *E-detectors*, 2022): while the null
+//! dominates, the mean number of events between false alarms is at least `exp(h)`, whatever the
+//! dependence between events. Thresholds are therefore stated in events.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Alternatives of one threat.
+pub const ALTERNATIVES: usize = 4;
+/// Bounds of one event's log likelihood ratio, nats: no single request convicts, and no single
+/// request acquits.
+pub const CLIP: (f32, f32) = (-2.5, 4.0);
+/// Evidence loses half its weight in this time.
+pub const HALF_LIFE_MS: f32 = 86_400_000.0;
+/// Highest value of a walk, nats: a source that stops is forgiven in bounded time.
+const CEILING: f32 = 60.0;
+
+/// The log likelihood ratios of one event under each alternative, nats. Alternatives that a detector
+/// does not use are never above zero.
+pub type Ratios = [f32; ALTERNATIVES];
+
+/// The walks of one source and threat. All bit patterns are valid: [`Walks::sane`] clamps what a
+/// killed writer may have left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Walks(pub [f32; ALTERNATIVES]);
+
+impl Walks {
+    /// Adds one event.
+    pub fn step(&mut self, ratios: &Ratios) {
+        for (walk, ratio) in self.0.iter_mut().zip(ratios) {
+            *walk = (*walk + ratio.clamp(CLIP.0, CLIP.1)).clamp(0.0, CEILING);
+        }
+    }
+
+    /// Evidence, nats: the mixture over alternatives with equal weights. Zero for fresh walks.
+    pub fn evidence(&self) -> f32 {
+        log_mean_exp(&self.0)
+    }
+
+    /// Multiplies the walks by `factor`, 0 to 1.
+    pub fn fade(&mut self, factor: f32) {
+        for walk in &mut self.0 {
+            *walk *= factor;
+        }
+    }
+
+    /// Clamps values that no run of [`Self::step`] leaves.
+    pub fn sane(&mut self) {
+        for walk in &mut self.0 {
+            *walk = if walk.is_finite() { walk.clamp(0.0, CEILING) } else { 0.0 };
+        }
+    }
+}
+
+/// `ln(mean(exp(x)))`, without overflow.
+pub fn log_mean_exp(values: &[f32]) -> f32 {
+    let top = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let sum: f32 = values.iter().map(|value| (value - top).exp()).sum();
+    top + (sum / values.len() as f32).ln()
+}
+
+/// What remains of evidence after `elapsed_ms`.
+pub fn decay(elapsed_ms: u64) -> f32 {
+    (-(elapsed_ms as f32) / HALF_LIFE_MS).exp2()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn walks_are_reflected_and_clipped() {
+        let mut walks = Walks::default();
+        walks.step(&[-9.0, 9.0, 1.0, 0.0]);
+        assert_eq!(walks.0, [0.0, 4.0, 1.0, 0.0]);
+        walks.step(&[1.0, -9.0, -9.0, 0.0]);
+        assert_eq!(walks.0, [1.0, 1.5, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn evidence_is_the_mixture() {
+        assert_eq!(Walks::default().evidence(), 0.0);
+        let evidence = Walks([24.0, 0.0, 0.0, 0.0]).evidence();
+        assert!((evidence - (24.0 - 4f32.ln())).abs() < 1e-4, "{evidence}");
+    }
+
+    #[test]
+    fn torn_values_are_clamped() {
+        let mut walks = Walks([f32::NAN, f32::INFINITY, -3.0, 1e9]);
+        walks.sane();
+        assert_eq!(walks.0, [0.0, 0.0, 0.0, CEILING]);
+    }
+
+    /// The guarantee that thresholds rest on, by simulation: under the null the mean of `exp(S)`
+    /// increments is one, so the mean time to pass h is at least `exp(h)`.
+    #[test]
+    fn false_alarms_are_rarer_than_promised() {
+        let (p0, p1, h) = (0.05f32, 0.4f32, 4.0f32);
+        let ratios = |hit: bool| {
+            let ratio = if hit { (p1 / p0).ln() } else { ((1.0 - p1) / (1.0 - p0)).ln() };
+            [ratio; ALTERNATIVES]
+        };
+        let (mut seed, mut events, mut alarms) = (1u64, 0u64, 0u64);
+        let mut walks = Walks::default();
+        while events < 400_000 {
+            seed = crate::hash::combine(seed, events);
+            walks.step(&ratios((seed >> 40) as f32 / (1u64 << 24) as f32 <= p0));
+            events += 1;
+            if walks.evidence() >= h {
+                alarms += 1;
+                walks = Walks::default();
+            }
+        }
+        assert!(alarms > 0, "the simulation never alarmed: it shows nothing");
+        assert!(events as f32 / alarms as f32 >= h.exp(), "{events} events, {alarms} alarms");
+    }
+}

@@ -1,0 +1,67 @@
+//! An incident in words that people and programs read.
+
+use serde_json::{Value, json};
+
+use crate::Threat;
+use crate::decision::{EXEMPLAR_PATH, Exemplar, Incident};
+use crate::detectors::MEASURES;
+use crate::record::{Method, USER_AGENT_MAX};
+
+/// The evidence of an incident: what was measured, what is normal, and the requests that show it.
+/// Times are monotonic milliseconds; whoever knows the wall clock adds them.
+pub fn incident(incident: &Incident) -> Value {
+    let shares: serde_json::Map<String, Value> = Threat::ALL
+        .into_iter()
+        .zip(incident.shares)
+        .filter(|(_, share)| *share >= 0.01)
+        .map(|(threat, share)| (threat.slug().to_owned(), json!(round(share))))
+        .collect();
+    let user_agent =
+        &incident.user_agent.0[..(incident.user_agent_len as usize).min(USER_AGENT_MAX)];
+    json!({
+        "evidence": round(incident.evidence),
+        "threshold": round(incident.threshold),
+        "shares": shares,
+        "requests": incident.requests,
+        "seconds": incident.since_ms.saturating_sub(incident.first_ms) as f64 / 1000.0,
+        "findings": findings(incident),
+        "exemplars": incident.exemplars.iter().filter(|e| e.evidence > 0.0).map(exemplar).collect::<Vec<_>>(),
+        "effective_users": incident.effective_users,
+        "user_agent": String::from_utf8_lossy(user_agent),
+    })
+}
+
+/// Value, normal and multiple of everything that a detector found unusual.
+fn findings(incident: &Incident) -> Vec<Value> {
+    let known = |index: u32| MEASURES.get((index as usize).checked_sub(1)?);
+    incident
+        .findings
+        .iter()
+        .filter_map(|finding| Some((finding, known(finding.measure)?)))
+        .map(|(finding, measure)| {
+            json!({
+                "measure": measure.name,
+                "unit": measure.unit,
+                "value": round(finding.value),
+                "normal": format!("< {}", round(finding.normal)),
+                "multiple": format!("{}x", round(finding.value / finding.normal.max(1e-6))),
+                "evidence": round(finding.evidence),
+            })
+        })
+        .collect()
+}
+
+fn exemplar(exemplar: &Exemplar) -> Value {
+    let path = &exemplar.path[..usize::from(exemplar.path_len).min(EXEMPLAR_PATH)];
+    json!({
+        "method": Method::from_u8(exemplar.method).name(),
+        "path": String::from_utf8_lossy(path),
+        "status": exemplar.status,
+        "evidence": round(exemplar.evidence),
+    })
+}
+
+/// Two digits behind the point are more than anybody reads.
+fn round(value: f32) -> f64 {
+    if value.is_finite() { (f64::from(value) * 100.0).round() / 100.0 } else { 0.0 }
+}

@@ -1,0 +1,174 @@
+//! The engine's tables in memory that the caller hands in.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use crate::application::Statistics;
+use crate::decision::{EXEMPLARS, Exemplar, Incident};
+use crate::detectors::credential_stuffing::Answers;
+use crate::endpoint::Node;
+use crate::hash::Seed;
+use crate::sketch::Generation;
+use crate::sources::Source;
+
+/// Applications that are told apart. Requests of any more are counted together in the last slot.
+pub const APPLICATIONS: usize = 64;
+/// Changes with every change of a table's layout: older tables are not read.
+const LAYOUT: u64 = 1;
+const MAGIC: u64 = u64::from_le_bytes(*b"abuse-en");
+
+/// What the tables are, and the few numbers that belong to all of them.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C, align(64))]
+pub struct Header {
+    magic: u64,
+    layout: u64,
+    bytes: u64,
+    seed: [u64; 2],
+    /// Number of the last incident.
+    pub incident: u64,
+    /// Sources evicted although something spoke for keeping them.
+    pub evicted: u64,
+    padding: u64,
+}
+
+/// Requests kept of one suspect.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C, align(8))]
+pub struct Suspect {
+    /// Key of the source.
+    pub key: u64,
+    /// The requests that speak against it most.
+    pub exemplars: [Exemplar; EXEMPLARS],
+}
+
+/// How many of each fit into the memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Sources, a multiple of 8.
+    pub sources: usize,
+    /// Nodes of path templates, a power of two.
+    pub nodes: usize,
+    /// Cells of each of the two sketches, a power of two.
+    pub cells: usize,
+    /// Suspects whose requests are kept.
+    pub suspects: usize,
+    /// Incidents kept.
+    pub incidents: usize,
+    /// Logins whose answers are told apart, a power of two.
+    pub logins: usize,
+}
+
+impl Limits {
+    /// The split of `bytes`: three fifths for sources, the rest for what explains them.
+    pub fn of(bytes: usize) -> Self {
+        let share = |percent: usize, size: usize| bytes / 100 * percent / size;
+        let power = |n: usize| if n.is_power_of_two() { n } else { n.next_power_of_two() / 2 };
+        Self {
+            sources: share(60, size_of::<Source>()) / 8 * 8,
+            nodes: power(share(12, size_of::<Node>())).clamp(64, 1 << 20),
+            cells: power(share(4, 1)).clamp(1024, 1 << 28),
+            suspects: share(8, size_of::<Suspect>()),
+            incidents: share(4, size_of::<Incident>()).clamp(16, 4096),
+            logins: power(share(1, size_of::<Answers>())).clamp(64, 4096),
+        }
+    }
+}
+
+/// The tables.
+#[derive(Debug)]
+pub struct Tables<'m> {
+    /// What they are.
+    pub header: &'m mut Header,
+    /// Statistics of applications.
+    pub applications: &'m mut [Statistics],
+    /// Generations of the two sketches.
+    pub generations: [&'m mut Generation; 2],
+    /// Cells of the two sketches.
+    pub cells: [&'m mut [u8]; 2],
+    /// Answers of logins.
+    pub logins: &'m mut [Answers],
+    /// Requests of suspects.
+    pub suspects: &'m mut [Suspect],
+    /// The latest incidents.
+    pub incidents: &'m mut [Incident],
+    /// Path templates.
+    pub nodes: &'m mut [Node],
+    /// Sources.
+    pub sources: &'m mut [Source],
+}
+
+impl<'m> Tables<'m> {
+    /// Puts the tables over `memory`, and says whether they hold what an engine with this seed left.
+    /// If not, they are cleared. `None` when the memory is too small or not 64-byte aligned.
+    pub fn over(memory: &'m mut [u8], seed: Seed) -> Option<(Self, bool)> {
+        let expected = Header {
+            magic: MAGIC,
+            layout: LAYOUT,
+            bytes: memory.len() as u64,
+            seed: seed.0,
+            ..Header::default()
+        };
+        let found = Header::read_from_prefix(memory).ok()?.0;
+        let same = |h: &Header| (h.magic, h.layout, h.bytes, h.seed);
+        let continued = same(&found) == same(&expected);
+        if !continued {
+            memory.fill(0);
+        }
+        let limits = Limits::of(memory.len());
+        let mut rest = memory;
+        let [header] = take::<Header>(&mut rest, 1)? else { return None };
+        if !continued {
+            *header = expected;
+        }
+        let applications = take(&mut rest, APPLICATIONS)?;
+        let [first, second] = take::<Generation>(&mut rest, 2)? else { return None };
+        let tables = Self {
+            header,
+            applications,
+            generations: [first, second],
+            cells: [take(&mut rest, limits.cells)?, take(&mut rest, limits.cells)?],
+            logins: take(&mut rest, limits.logins)?,
+            suspects: take(&mut rest, limits.suspects)?,
+            incidents: take(&mut rest, limits.incidents)?,
+            nodes: take(&mut rest, limits.nodes)?,
+            sources: take(&mut rest, limits.sources)?,
+        };
+        Some((tables, continued))
+    }
+}
+
+/// Splits a table of `count` off the front of the memory.
+fn take<'m, T>(rest: &mut &'m mut [u8], count: usize) -> Option<&'m mut [T]>
+where
+    T: FromBytes + IntoBytes + KnownLayout + Immutable,
+{
+    let memory = core::mem::take(rest);
+    let (table, left) = <[T]>::mut_from_prefix_with_elems(memory, count).ok()?;
+    *rest = left;
+    Some(table)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fit_and_continue() {
+        for bytes in [1 << 20, 5_000_000, 64 << 20] {
+            let mut memory = vec![0u64; bytes / 8 + 8];
+            let memory = memory.as_mut_bytes();
+            let start = memory.as_ptr().align_offset(64);
+            let memory = &mut memory[start..start + bytes / 64 * 64];
+            let (tables, continued) = Tables::over(memory, Seed([1, 2])).unwrap();
+            assert!(!continued);
+            assert!(size_of_val(tables.sources) > bytes / 2);
+            tables.header.incident = 7;
+            assert!(Tables::over(memory, Seed([1, 2])).unwrap().1, "the same engine goes on");
+            let (tables, continued) = Tables::over(memory, Seed([3, 4])).unwrap();
+            assert!(!continued, "another seed reads nothing");
+            assert_eq!(tables.header.incident, 0);
+        }
+        assert!(Tables::over(&mut [0; 100], Seed([1, 2])).is_none());
+    }
+}
