@@ -1,0 +1,140 @@
+//! The denylist: who is to be denied, looked up by every request in every worker.
+//!
+//! Buckets of 8 entries; a key may lie in one of two buckets. An entry is a slot of
+//! [`crate::Slots`], exactly one cache line. In front of the entries lies a dense array with one
+//! word for each bucket, 8 tags of 8 bits (0: no entry), so that a request of somebody who is not
+//! denied reads two words and nothing else.
+//!
+//! The entry is the truth and the tag follows it: a writer killed in between leaves a tag without
+//! its entry or the other way round, never a wrong denial, and [`DenylistWriter::repair`] brings
+//! the two together. Entries expire by their time alone; nothing sweeps them.
+
+mod key;
+mod writer;
+
+pub use key::{DenyEntry, DenyKey};
+pub use writer::{DenylistWriter, Inserted, Repaired};
+
+use crate::counters::Counters;
+use crate::slots::{Read, Slots};
+use crate::sync::{AtomicU64, Ordering};
+use key::{ENTRY_WORDS, Place, Seed, tag_of};
+
+/// Bytes for each entry, its tag included.
+#[cfg(not(loom))]
+pub(crate) const SLOT_BYTES: u64 = crate::slots::stride(ENTRY_WORDS) as u64 * 8 + 1;
+/// Entries of a bucket: as many as tags fit into a word.
+const BUCKET: usize = 8;
+
+#[cfg(not(loom))]
+const _: () = assert!(SLOT_BYTES == crate::layout::LINE + 1);
+
+/// The reading side. Cheap to copy; takes no lock and waits for nobody.
+#[derive(Clone, Copy, Debug)]
+pub struct Denylist<'a> {
+    tags: &'a [AtomicU64],
+    entries: Slots<'a>,
+    seed: Seed,
+    counters: &'a Counters,
+}
+
+impl<'a> Denylist<'a> {
+    /// A denylist over memory that was zero at first: `tags` has a power of two of words, one for
+    /// each bucket, and `entries` 64 words for each of them. `None` for other lengths.
+    pub fn over(
+        tags: &'a [AtomicU64],
+        entries: &'a [AtomicU64],
+        seed: [u64; 2],
+        counters: &'a Counters,
+    ) -> Option<Self> {
+        let list = Self::of(tags, entries, seed, counters);
+        let fits = tags.len().is_power_of_two() && list.capacity() == tags.len() * BUCKET;
+        fits.then_some(list)
+    }
+
+    /// The denylist of a zone, whose geometry was checked.
+    pub(crate) fn of(
+        tags: &'a [AtomicU64],
+        entries: &'a [AtomicU64],
+        seed: [u64; 2],
+        counters: &'a Counters,
+    ) -> Self {
+        Self { tags, entries: Slots::over(entries, ENTRY_WORDS), seed: Seed::new(seed), counters }
+    }
+
+    /// Entries that fit.
+    pub fn capacity(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The entry of `key` that is live at `now_ms`. An entry that stays half-written counts as
+    /// absent (and in [`Counters::denylist_unreadable`]): better let one pass than deny by half
+    /// an entry.
+    #[inline]
+    pub fn find(&self, key: &DenyKey, now_ms: u64) -> Option<DenyEntry> {
+        let place = self.seed.place(key, self.tags.len());
+        // Both words first, so that their cache misses overlap.
+        let tags = place.buckets.map(|bucket| self.tags[bucket].load(Ordering::Acquire));
+        for (bucket, tags) in place.buckets.into_iter().zip(tags) {
+            let mut matches = matching(tags, place.tag);
+            while matches != 0 {
+                let slot = bucket * BUCKET + matches.trailing_zeros() as usize / 8;
+                matches &= matches - 1;
+                match self.entry(slot) {
+                    Some(entry) if entry.key == *key && entry.is_live(now_ms) => {
+                        return Some(entry);
+                    }
+                    _ => {}
+                }
+            }
+        }
+        None
+    }
+
+    /// All entries that are live at `now_ms`, in no order. What is written meanwhile may be missed.
+    pub fn iter(&self, now_ms: u64) -> impl Iterator<Item = DenyEntry> + use<'a> {
+        let list = *self;
+        (0..self.capacity())
+            .filter(move |slot| {
+                tag_of(list.tags[slot / BUCKET].load(Ordering::Acquire), *slot) != 0
+            })
+            .filter_map(move |slot| list.entry(slot))
+            .filter(move |entry| entry.is_live(now_ms))
+    }
+
+    /// The entry in a slot, live or not. A look-up that gives up is counted.
+    #[inline]
+    fn entry(&self, slot: usize) -> Option<DenyEntry> {
+        let mut words = [0; ENTRY_WORDS];
+        match self.entries.try_read(slot, &mut words) {
+            Read::Whole => DenyEntry::from_words(words),
+            Read::Empty => None,
+            Read::Torn => {
+                self.counters.denylist_unreadable.fetch_add(1, Ordering::Relaxed);
+                None
+            }
+        }
+    }
+
+    /// Where the entry of `key` lies, live or not.
+    fn locate(&self, key: &DenyKey, place: &Place) -> Option<(usize, DenyEntry)> {
+        place.slots().find_map(|slot| {
+            let tags = self.tags[slot / BUCKET].load(Ordering::Acquire);
+            let entry = (tag_of(tags, slot) == place.tag).then(|| self.entry(slot))??;
+            (entry.key == *key).then_some((slot, entry))
+        })
+    }
+}
+
+/// The high bit of each byte of `tags` that equals `tag`. Bytes above a match may be set wrongly
+/// (the borrow of the subtraction): the entry decides anyway.
+#[inline]
+fn matching(tags: u64, tag: u8) -> u64 {
+    const LOW: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let difference = tags ^ (LOW * u64::from(tag));
+    difference.wrapping_sub(LOW) & !difference & HIGH
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests;

@@ -1,0 +1,143 @@
+//! What a denylist entry says, how it lies in a slot, and where a key may lie.
+
+use super::BUCKET;
+
+/// Data words of an entry; with the sequence in front, one cache line.
+pub(super) const ENTRY_WORDS: usize = 7;
+/// The word that holds the hits, which may change in a whole entry.
+pub(super) const HITS_WORD: usize = 0;
+
+/// Who an entry is about. The values are the caller's; `kind` is never 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct DenyKey {
+    /// Key of the application.
+    pub application: u64,
+    /// What the key is made of; 0 is not stored.
+    pub kind: u8,
+    /// Network of the source.
+    pub network: u64,
+    /// What tells sources of one network apart.
+    pub discriminator: u64,
+}
+
+/// One denial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DenyEntry {
+    /// Who.
+    pub key: DenyKey,
+    /// For what; the caller's number.
+    pub threat: u8,
+    /// What is done; the caller's number.
+    pub action: u8,
+    /// 0 to 100: what may displace what when the table is full.
+    pub confidence: u8,
+    /// The incident that explains it.
+    pub incident: u64,
+    /// Monotonic milliseconds from which on it no longer holds.
+    pub expires_ms: u64,
+    /// How long it was to hold, milliseconds.
+    pub ttl_ms: u64,
+    /// Requests that met it.
+    pub hits: u32,
+}
+
+impl DenyEntry {
+    /// Whether it holds at `now_ms`.
+    #[inline]
+    pub fn is_live(&self, now_ms: u64) -> bool {
+        now_ms < self.expires_ms
+    }
+
+    pub(super) fn to_words(self) -> [u64; ENTRY_WORDS] {
+        let facts = [self.key.kind, self.threat, self.action, self.confidence];
+        [
+            u64::from(self.hits) << 32 | u64::from(u32::from_le_bytes(facts)),
+            self.key.application,
+            self.key.network,
+            self.key.discriminator,
+            self.expires_ms,
+            self.ttl_ms,
+            self.incident,
+        ]
+    }
+
+    /// `None` for a slot that was emptied.
+    #[inline]
+    pub(super) fn from_words(words: [u64; ENTRY_WORDS]) -> Option<Self> {
+        let [facts, application, network, discriminator, expires_ms, ttl_ms, incident] = words;
+        let [kind, threat, action, confidence] = (facts as u32).to_le_bytes();
+        let key = DenyKey { application, kind, network, discriminator };
+        let hits = (facts >> 32) as u32;
+        let entry = Self { key, threat, action, confidence, incident, expires_ms, ttl_ms, hits };
+        (kind != 0).then_some(entry)
+    }
+}
+
+/// `facts` with `n` more hits, at most `u32::MAX`.
+pub(super) fn with_hits(facts: u64, n: u32) -> u64 {
+    let hits = ((facts >> 32) as u32).saturating_add(n);
+    u64::from(hits) << 32 | facts & u64::from(u32::MAX)
+}
+
+/// The two buckets of a key and its tag, 1 to 255.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) buckets: [usize; 2],
+    pub(super) tag: u8,
+}
+
+impl Place {
+    /// All slots where the key may lie.
+    pub(super) fn slots(&self) -> impl Iterator<Item = usize> + use<> {
+        self.buckets.into_iter().flat_map(|bucket| bucket * BUCKET..(bucket + 1) * BUCKET)
+    }
+}
+
+/// The tag of `slot` in its bucket's word; 0: no entry.
+pub(super) fn tag_of(tags: u64, slot: usize) -> u8 {
+    tags.to_le_bytes()[slot % BUCKET]
+}
+
+/// The secret that decides where keys lie, so that nobody can fill a bucket on purpose.
+///
+/// The hash is written here and not taken from a crate, because all processes of a zone must agree
+/// on it, whatever their build.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seed([u64; 4]);
+
+impl Seed {
+    /// Spreads the zone's seed over four words that are never trivial, by `SplitMix64` (Steele,
+    /// Lea, Flood 2014).
+    pub(super) fn new(seed: [u64; 2]) -> Self {
+        let mut state = seed[0];
+        Self(core::array::from_fn(|i| {
+            state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mut z = state ^ seed[1].rotate_left(16 * i as u32);
+            z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+            z ^ z >> 31
+        }))
+    }
+
+    /// Where `key` lies among a power of two of buckets.
+    #[inline]
+    pub(super) fn place(&self, key: &DenyKey, buckets: usize) -> Place {
+        let Self([a, b, c, d]) = *self;
+        let who = fold(key.network ^ a, key.discriminator ^ b);
+        let hash = fold(who ^ key.application, c ^ u64::from(key.kind));
+        let hash = fold(hash ^ d, 0x9e37_79b9_7f4a_7c15);
+        let mask = buckets - 1;
+        let first = hash as usize & mask;
+        let second = (hash >> 28) as usize & mask;
+        // Two different buckets, unless there is only one.
+        let second = if first == second { second ^ (1 & mask) } else { second };
+        Place { buckets: [first, second], tag: ((hash >> 56) as u8).max(1) }
+    }
+}
+
+/// Both halves of the 128-bit product: every bit of the inputs reaches every bit of the result.
+#[inline]
+fn fold(a: u64, b: u64) -> u64 {
+    let product = u128::from(a) * u128::from(b);
+    product as u64 ^ (product >> 64) as u64
+}

@@ -1,0 +1,290 @@
+use std::collections::{HashMap, HashSet};
+
+use super::key::Place;
+use super::*;
+use crate::slots::SlotsWriter;
+use crate::testing::{Random, memory, rounds};
+
+struct Table {
+    tags: Vec<AtomicU64>,
+    entries: Vec<AtomicU64>,
+    counters: Counters,
+}
+
+impl Table {
+    fn new(buckets: usize) -> Self {
+        let counters = Counters::default();
+        Self { tags: memory(buckets), entries: memory(buckets * 64), counters }
+    }
+
+    fn list(&self) -> Denylist<'_> {
+        Denylist::over(&self.tags, &self.entries, [11, 22], &self.counters).unwrap()
+    }
+
+    fn count(&self, counter: impl Fn(&Counters) -> &AtomicU64) -> u64 {
+        counter(&self.counters).load(Ordering::Relaxed)
+    }
+}
+
+fn key(n: u64) -> DenyKey {
+    DenyKey { application: n % 3, kind: (n % 3) as u8 + 1, network: n, discriminator: n >> 3 }
+}
+
+/// An entry whose fields all follow from its key, so that half of another one shows.
+fn entry(key: DenyKey, confidence: u8, expires_ms: u64) -> DenyEntry {
+    let DenyKey { network, .. } = key;
+    DenyEntry {
+        key,
+        threat: network as u8,
+        action: network as u8 ^ 0xff,
+        confidence,
+        incident: network.wrapping_mul(0x1_0000_0001),
+        expires_ms,
+        ttl_ms: network + 5,
+        hits: 0,
+    }
+}
+
+#[test]
+fn every_field_survives_the_slot() {
+    let whole = DenyEntry {
+        key: DenyKey { application: u64::MAX, kind: 255, network: 1 << 63, discriminator: 3 },
+        threat: 254,
+        action: 253,
+        confidence: 100,
+        incident: u64::MAX - 1,
+        expires_ms: u64::MAX - 2,
+        ttl_ms: u64::MAX - 3,
+        hits: u32::MAX,
+    };
+    assert_eq!(DenyEntry::from_words(whole.to_words()), Some(whole));
+    assert_eq!(DenyEntry::from_words([0; ENTRY_WORDS]), None);
+}
+
+#[test]
+fn tags_are_matched_byte_by_byte() {
+    let mut random = Random(3);
+    for _ in 0..rounds(10_000) {
+        let tags = random.next() & random.next();
+        let tag = random.below(256) as u8;
+        let matches = matching(tags, tag);
+        let first = tags.to_le_bytes().iter().position(|t| *t == tag);
+        let found = (matches != 0).then(|| matches.trailing_zeros() as usize / 8);
+        assert_eq!(found, first);
+        for slot in 0..8 {
+            let is_match = tag_of(tags, slot) == tag;
+            assert!(!is_match || matches >> (8 * slot + 7) & 1 == 1, "no match is missed");
+        }
+    }
+}
+
+#[test]
+fn it_behaves_like_a_map_with_bounded_room() {
+    let table = Table::new(8);
+    let list = table.list();
+    let mut writer = DenylistWriter::new(list);
+    let mut model: HashMap<DenyKey, DenyEntry> = HashMap::new();
+    let mut seen: HashMap<Inserted, u64> = HashMap::new();
+    let (mut random, mut now) = (Random(4), 1_000);
+    for _ in 0..rounds(60_000) {
+        let key = key(random.below(150));
+        match random.below(10) {
+            0..5 => {
+                let entry = entry(key, random.below(8) as u8, now + random.below(400));
+                let outcome = writer.insert(&entry, now);
+                *seen.entry(outcome).or_default() += 1;
+                let known = model.contains_key(&key);
+                assert!(outcome != Inserted::Updated || known);
+                if outcome == Inserted::Full {
+                    assert_eq!(stronger(&list, &model, &entry, now), 16);
+                } else {
+                    model.insert(key, entry);
+                }
+                let mut lost = model.clone();
+                lost.retain(|key, entry| entry.is_live(now) && list.find(key, now) != Some(*entry));
+                assert_eq!(lost.len(), usize::from(outcome == Inserted::Displaced), "{outcome:?}");
+                assert!(lost.values().all(|lost| lost.confidence < entry.confidence));
+                model.retain(|key, _| !lost.contains_key(key));
+            }
+            5 => {
+                let removed = writer.remove(&key);
+                let live = model.remove(&key).is_some_and(|entry| entry.is_live(now));
+                assert!(removed || !live);
+            }
+            6 => {
+                let n = random.below(5) as u32;
+                let found = writer.add_hits(&key, n);
+                match model.get_mut(&key) {
+                    Some(entry) if found => entry.hits += n,
+                    entry => assert!(entry.is_none_or(|entry| !entry.is_live(now))),
+                }
+            }
+            7 => now += random.below(20),
+            _ => {
+                let expected = model.get(&key).filter(|entry| entry.is_live(now));
+                assert_eq!(list.find(&key, now).as_ref(), expected);
+            }
+        }
+    }
+    model.retain(|_, entry| entry.is_live(now));
+    let listed: HashMap<_, _> = list.iter(now).map(|entry| (entry.key, entry)).collect();
+    assert_eq!(listed, model);
+    assert_eq!(writer.count_live(now), model.len() as u64);
+    assert_eq!(table.count(|c| &c.denylist_live), model.len() as u64);
+    if !cfg!(miri) {
+        assert_eq!(seen.len(), 5, "{seen:?}");
+    }
+    let seen = |outcome| seen.get(&outcome).copied().unwrap_or(0);
+    assert_eq!(table.count(|c| &c.denylist_full), seen(Inserted::Full));
+    assert_eq!(table.count(|c| &c.denylist_displaced), seen(Inserted::Displaced));
+    assert_eq!(table.count(|c| &c.denylist_unreadable), 0);
+    assert_eq!(writer.repair(), Repaired::default(), "nothing to repair");
+}
+
+/// Live entries of the same or higher confidence in the two buckets of an entry.
+fn stronger(
+    list: &Denylist<'_>,
+    model: &HashMap<DenyKey, DenyEntry>,
+    entry: &DenyEntry,
+    now: u64,
+) -> usize {
+    let place = list.seed.place(&entry.key, list.tags.len());
+    let slots = place.slots().filter_map(|slot| list.entry(slot));
+    slots
+        .filter(|held| held.is_live(now) && held.confidence >= entry.confidence)
+        .inspect(|held| assert!(model.contains_key(&held.key)))
+        .count()
+}
+
+/// Two choices fill the buckets to within a few entries of the mean (Mitzenmacher 2001), so the
+/// first newcomer without a place comes above three quarters.
+#[test]
+fn three_quarters_of_the_room_can_be_used() {
+    let table = Table::new(rounds(4096).next_power_of_two());
+    let mut writer = DenylistWriter::new(table.list());
+    let capacity = table.list().capacity() as u64;
+    let fill = capacity * 3 / 4;
+    for n in 0..fill {
+        assert_eq!(writer.insert(&entry(key(n), 50, 10), 0), Inserted::New, "{n} of {capacity}");
+    }
+    assert!((0..fill).all(|n| writer.reader().find(&key(n), 9).is_some()));
+    assert!((0..fill).all(|n| writer.reader().find(&key(n), 10).is_none()), "all expired");
+    assert!((fill..3 * fill).all(|n| writer.reader().find(&key(n), 9).is_none()));
+    for n in fill..capacity * 9 / 10 {
+        writer.insert(&entry(key(n), 50, 10), 0);
+    }
+    let full = table.count(|c| &c.denylist_full);
+    assert!(full * 100 <= capacity, "{full} of {capacity} without a place");
+}
+
+#[test]
+fn the_seed_decides_where_keys_lie() {
+    let places = |seed| -> Vec<Place> {
+        let seed = Seed::new(seed);
+        (0..1000).map(|n| seed.place(&key(n), 1 << 12)).collect()
+    };
+    let same =
+        |other: Vec<Place>| places([0, 0]).iter().zip(other).filter(|(a, b)| **a == *b).count();
+    assert_eq!(same(places([0, 0])), 1000);
+    assert!(same(places([1, 0])) < 3 && same(places([0, 1])) < 3 && same(places([1, 1])) < 3);
+    let all = places([0, 0]);
+    assert!(all.iter().all(|place| place.tag != 0 && place.buckets[0] != place.buckets[1]));
+    let first: HashSet<_> = all.iter().map(|place| place.buckets[0]).collect();
+    let second: HashSet<_> = all.iter().map(|place| place.buckets[1]).collect();
+    let tags: HashSet<_> = all.iter().map(|place| place.tag).collect();
+    assert!(first.len() > 850 && second.len() > 850 && tags.len() > 240, "spread evenly");
+}
+
+#[test]
+fn kinds_and_zero() {
+    let table = Table::new(1);
+    let mut writer = DenylistWriter::new(table.list());
+    let nobody = DenyKey { kind: 0, ..key(1) };
+    assert_eq!(writer.insert(&entry(nobody, 50, 10), 0), Inserted::Full);
+    assert_eq!(writer.insert(&entry(key(1), 50, 10), 0), Inserted::New);
+    assert!(table.list().find(&nobody, 0).is_none());
+    assert!(table.list().find(&DenyKey { kind: 9, ..key(1) }, 0).is_none());
+    assert!(Denylist::over(&table.tags, &table.entries[..8], [0, 0], &table.counters).is_none());
+    assert!(writer.add_hits(&key(1), u32::MAX) && writer.add_hits(&key(1), 1));
+    assert_eq!(table.list().find(&key(1), 0).unwrap().hits, u32::MAX);
+}
+
+#[test]
+fn a_half_written_entry_is_absent_and_repaired() {
+    let table = Table::new(8);
+    let list = table.list();
+    let mut writer = DenylistWriter::new(list);
+    for n in 0..20 {
+        writer.insert(&entry(key(n), 50, 10), 0);
+    }
+    let place = list.seed.place(&key(7), 8);
+    let (slot, _) = list.locate(&key(7), &place).unwrap();
+    table.entries[slot * 8].fetch_add(1, Ordering::Relaxed);
+    assert!(list.find(&key(7), 0).is_none());
+    assert_eq!(table.count(|c| &c.denylist_unreadable), 1);
+    assert_eq!(writer.repair(), Repaired { torn: 1, tags: 0 });
+    assert!(list.find(&key(7), 0).is_none());
+    assert_eq!(list.iter(0).count(), 19);
+    assert_eq!(writer.insert(&entry(key(7), 50, 10), 0), Inserted::New);
+    assert_eq!(table.count(|c| &c.denylist_unreadable), 1);
+}
+
+#[test]
+fn tags_follow_the_entries_after_a_kill() {
+    let table = Table::new(8);
+    let list = table.list();
+    let mut writer = DenylistWriter::new(list);
+    let mut slots = Vec::new();
+    for n in 0..3 {
+        writer.insert(&entry(key(n), 50, 10), 0);
+        slots.push(list.locate(&key(n), &list.seed.place(&key(n), 8)).unwrap().0);
+    }
+    let tag = |slot: usize, tag: u64| {
+        let shift = slot % BUCKET * 8;
+        let word = &table.tags[slot / BUCKET];
+        let cleared = word.load(Ordering::Relaxed) & !(0xff << shift);
+        word.store(cleared | tag << shift, Ordering::Relaxed);
+    };
+    // Killed after the entry, before its tag; after another key's entry, before its tag; and while
+    // removing, after the entry.
+    tag(slots[0], 0);
+    tag(slots[1], u64::from(list.seed.place(&key(1), 8).tag ^ 0x55));
+    SlotsWriter::new(list.entries).write(slots[2], &[]);
+    assert!((0..3).all(|n| list.find(&key(n), 0).is_none()));
+    assert_eq!(writer.repair(), Repaired { torn: 0, tags: 3 });
+    assert!((0..2).all(|n| list.find(&key(n), 0) == Some(entry(key(n), 50, 10))));
+    assert!(list.find(&key(2), 0).is_none());
+}
+
+#[test]
+fn readers_in_other_threads_never_see_half_an_entry() {
+    let writes = rounds(100_000) as u64;
+    let table = Table::new(2);
+    let list = table.list();
+    let done = AtomicU64::new(0);
+    let found = std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let (mut random, mut found) = (Random(5), 0_u64);
+            while done.load(Ordering::Relaxed) == 0 || found == 0 {
+                let key = key(random.below(24));
+                if let Some(held) = list.find(&key, 0) {
+                    assert_eq!(held, entry(key, held.confidence, u64::from(held.confidence) + 1));
+                    found += 1;
+                }
+            }
+            found
+        });
+        let (mut writer, mut random) = (DenylistWriter::new(list), Random(6));
+        for _ in 0..writes {
+            let (key, confidence) = (key(random.below(24)), random.below(100) as u8);
+            if random.below(3) == 0 {
+                writer.remove(&key);
+            } else {
+                writer.insert(&entry(key, confidence, u64::from(confidence) + 1), 0);
+            }
+        }
+        done.store(1, Ordering::Relaxed);
+        reader.join().unwrap()
+    });
+    assert!(found > 0);
+}
