@@ -1,1 +1,63 @@
-fn main() {}
+//! `api-abuse`: the command line of API Abuse Prevention for NGINX.
+//!
+//! It runs the very engine of the module over other things than live requests. The life of a log
+//! line in `replay`: [`input`] finds where it ends (plain, gzip, zstd, standard input), an
+//! [`access_log::Format`] finds its values, [`replay`] turns them into the record that NGINX's log
+//! phase would have written, and the engine judges it.
+#![forbid(unsafe_code)]
+
+mod access_log;
+mod input;
+mod memory;
+mod replay;
+mod report;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// API Abuse Prevention for NGINX, from a terminal.
+#[derive(Debug, Parser)]
+#[command(name = "api-abuse", version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// One sub-command for each row of the documentation.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Judge access logs: who would have been denied, when, for what, and at what cost
+    Replay(replay::Arguments),
+}
+
+/// How a command ended, beside success.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Nothing could be read or written; exit status 1.
+    Input(String),
+    /// The arguments make no sense; exit status 2.
+    Usage(String),
+}
+
+impl Failure {
+    /// What the error means, and the exit status that scripts see.
+    fn report(self) -> ExitCode {
+        let (message, status) = match self {
+            Self::Input(message) => (message, 1),
+            Self::Usage(message) => (message, 2),
+        };
+        eprintln!("api-abuse: {message}");
+        ExitCode::from(status)
+    }
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Replay(arguments) => replay::run(&arguments),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

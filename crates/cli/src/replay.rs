@@ -1,0 +1,123 @@
+//! `api-abuse replay`: the module's engine over access logs.
+//!
+//! One thread reads and translates ([`intake`]), this one judges ([`judge`]) and writes; between
+//! them goes a bounded channel of batches, so memory does not depend on the length of a log.
+
+mod batch;
+mod clock;
+mod intake;
+mod judge;
+mod order;
+mod site;
+mod translate;
+
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::path::PathBuf;
+use std::thread;
+use std::time::Instant;
+
+use api_abuse_engine::hash::Seed;
+use api_abuse_engine::{Config, Engine};
+use clap::Args;
+use crossbeam_channel::bounded;
+
+use crate::Failure;
+use crate::access_log::Format;
+use crate::memory::{Memory, parse_size};
+use crate::report::{Progress, Report};
+use batch::Batch;
+use intake::Intake;
+use judge::Judge;
+pub(crate) use judge::{Conviction, Summary};
+use translate::{Application, Translator};
+
+/// Batches that wait for the engine.
+const BACKLOG: usize = 8;
+
+/// Arguments of `replay`.
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    /// Access logs (plain, gzip or zstd), judged from the oldest on; `-` is standard input
+    #[arg(required = true, value_name = "LOG")]
+    logs: Vec<PathBuf>,
+    /// combined, common, json, or an NGINX `log_format` string
+    #[arg(long, default_value = "combined", value_name = "FORMAT")]
+    format: String,
+    /// Application that the requests belong to; `$host` makes one for each host
+    #[arg(long, default_value = "default", value_name = "NAME")]
+    application: String,
+    /// The site's own host names, to know its own pages in Referer; without, and without $host in
+    /// the log, the host that most Referers name is the site's
+    #[arg(long, value_name = "NAME")]
+    host: Vec<String>,
+    /// Memory for the engine's tables, as the size of `api_abuse_zone`
+    #[arg(long, default_value = "256m", value_name = "SIZE", value_parser = parse_size)]
+    memory: usize,
+    /// Seed of the engine's hashes
+    #[arg(long, default_value_t = 1, value_name = "NUMBER")]
+    seed: u64,
+    /// One JSON object for each conviction, then one with the summary
+    #[arg(long)]
+    json: bool,
+}
+
+/// Replays the logs.
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let format = Format::compile(&arguments.format).map_err(Failure::Usage)?;
+    let seed = Seed([arguments.seed, arguments.seed.rotate_left(32) ^ 0x9e37_79b9_7f4a_7c15]);
+    let application = Application::named(&arguments.application, seed);
+    let config = Config { seed, applications: application.configured(), deny_loopback: true };
+    let mut memory = Memory::new(arguments.memory);
+    let (engine, _) = Engine::attach(memory.bytes(), config).ok_or_else(|| {
+        let least = Engine::MIN_BYTES >> 20;
+        Failure::Usage(format!("--memory: the engine needs at least {least}m"))
+    })?;
+    let translator = Translator::new(seed, application, &arguments.host);
+    let mut report = Report::new(BufWriter::new(io::stdout().lock()), arguments.json);
+    let (filled, batches) = bounded::<Batch>(BACKLOG);
+    let (used, spares) = bounded::<Batch>(BACKLOG + 2);
+    let started = Instant::now();
+    let summary = thread::scope(|scope| {
+        let intake = Intake::new(format, translator, filled, spares);
+        let reader = thread::Builder::new()
+            .name("reader".to_owned())
+            .spawn_scoped(scope, || intake.run(&arguments.logs))
+            .map_err(|error| Failure::Input(format!("no thread to read with: {error}")))?;
+        let mut judge = Judge::new(engine);
+        let mut progress = Progress::new(started, io::stderr().is_terminal());
+        for batch in batches {
+            if !written(judge.take(&batch, |conviction| report.conviction(conviction)))? {
+                return Ok(None);
+            }
+            progress.show(batch.lines_before + batch.len() as u64);
+            let _ = used.try_send(batch);
+        }
+        progress.clear();
+        let counts = reader.join();
+        let counts = counts.map_err(|_| Failure::Input("the reading thread died".to_owned()))?;
+        Ok(Some(judge.finish(counts)))
+    })?;
+    let Some(summary) = summary else { return Ok(()) };
+    if !written(report.summary(&summary))? {
+        return Ok(());
+    }
+    if summary.counts.parsed == 0 {
+        return Err(Failure::Input("no line could be read".to_owned()));
+    }
+    if !arguments.json {
+        let seconds = started.elapsed().as_secs_f64();
+        let speed = summary.counts.lines as f64 / seconds.max(1e-9);
+        let _ = writeln!(io::stderr(), "{seconds:.2} s, {speed:.0} lines a second");
+    }
+    Ok(())
+}
+
+/// Whether somebody still reads what is written. A pipe that has seen enough (`| head`) is no
+/// failure, but the end.
+fn written(outcome: io::Result<()>) -> Result<bool, Failure> {
+    match outcome {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failure::Input(format!("standard output: {error}"))),
+    }
+}

@@ -1,0 +1,210 @@
+//! The judging half of a replay: the engine, and what its denials would have cost.
+
+use std::io;
+
+use api_abuse_engine::decision::{Action, Decision};
+use api_abuse_engine::record::Verdict;
+use api_abuse_engine::source::{address_of, network_of};
+use api_abuse_engine::{Engine, Incident, RequestRecord, SourceKey, SourceKind, Threat};
+use hashbrown::{HashMap, HashSet};
+
+use super::batch::Batch;
+use super::intake::Counts;
+use crate::access_log::address;
+
+/// Addresses that are told apart; beyond, the number is a lower bound.
+const SOURCES: usize = 1 << 20;
+/// Denials that are held at once; when there are more, those that expired are dropped.
+const DENIALS: usize = 1 << 16;
+
+/// A conviction, with what its numbers stand for.
+#[derive(Debug)]
+pub(crate) struct Conviction<'a> {
+    pub(crate) decision: &'a Decision,
+    pub(crate) incident: &'a Incident,
+    pub(crate) application: String,
+    /// The address, or the host name that stands in the log; empty for sessions.
+    pub(crate) address: String,
+}
+
+/// The outcome of a replay.
+#[derive(Debug)]
+pub(crate) struct Summary {
+    pub(crate) counts: Counts,
+    /// Epoch milliseconds of the first and the last record.
+    pub(crate) span: Option<(u64, u64)>,
+    pub(crate) addresses: u64,
+    /// There were more than could be counted.
+    pub(crate) addresses_exceeded: bool,
+    /// Live in the engine's tables, and given up to make room.
+    pub(crate) table: (u64, u64),
+    /// Convictions by threat, in the order of [`Threat::ALL`].
+    pub(crate) convictions: [u64; 8],
+    /// Sources that each sensitivity (safe, normal, paranoid) would have denied.
+    pub(crate) would_deny: [u64; 3],
+    pub(crate) requests: Share,
+    /// Those that were answered with 2xx or 3xx.
+    pub(crate) successful: Share,
+}
+
+/// How many of some would have been denied.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Share {
+    pub(crate) all: u64,
+    pub(crate) denied: u64,
+}
+
+/// Judges batches.
+pub(super) struct Judge<'m> {
+    engine: Engine<'m>,
+    decisions: Vec<Decision>,
+    denials: HashMap<(u64, SourceKey), Denial>,
+    denials_limit: usize,
+    seen: HashSet<u64>,
+    names: HashMap<u64, String>,
+    span: Option<(u64, u64)>,
+    convictions: [u64; 8],
+    requests: Share,
+    successful: Share,
+}
+
+/// An entry of the denylist.
+#[derive(Clone, Copy)]
+struct Denial {
+    until_ms: u64,
+    verdict: Verdict,
+}
+
+impl<'m> Judge<'m> {
+    pub(super) fn new(engine: Engine<'m>) -> Self {
+        Self {
+            engine,
+            decisions: Vec::new(),
+            denials: HashMap::new(),
+            denials_limit: DENIALS,
+            seen: HashSet::new(),
+            names: HashMap::new(),
+            span: None,
+            convictions: [0; 8],
+            requests: Share::default(),
+            successful: Share::default(),
+        }
+    }
+
+    /// Judges a batch and tells of each conviction in it.
+    pub(super) fn take(
+        &mut self,
+        batch: &Batch,
+        mut tell: impl FnMut(&Conviction<'_>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        self.names.extend(batch.names.iter().cloned());
+        for record in batch.records() {
+            self.judge(record);
+            for decision in core::mem::take(&mut self.decisions) {
+                self.deny(&decision);
+                if let Some(incident) = self.engine.incident(decision.incident) {
+                    tell(&self.conviction(&decision, incident))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// One record, one turn: a denial is in force from the next request on, and what is decided does
+    /// not depend on how the lines were batched. A denied request carries the verdict that a module
+    /// in monitor mode would have given it.
+    fn judge(&mut self, mut record: RequestRecord<'_>) {
+        let head = &mut record.head;
+        let now_ms = head.time_ms;
+        self.span = Some((self.span.map_or(now_ms, |(first, _)| first), now_ms));
+        if self.seen.len() < SOURCES {
+            self.seen.insert(network_of(head.address));
+        }
+        let keys =
+            [SourceKey::client(head.address, head.fingerprint), SourceKey::address(head.address)];
+        let application = head.application;
+        let denial = keys
+            .iter()
+            .filter(|_| !self.denials.is_empty())
+            .filter_map(|key| self.denials.get(&(application, *key)))
+            .find(|denial| denial.until_ms > now_ms);
+        if let Some(denial) = denial {
+            head.verdict = denial.verdict as u8;
+        }
+        self.requests.count(denial.is_some());
+        if (200..400).contains(&head.status) {
+            self.successful.count(denial.is_some());
+        }
+        self.engine.turn([record], now_ms, &mut self.decisions);
+    }
+
+    fn deny(&mut self, decision: &Decision) {
+        self.convictions[decision.threat as usize] += 1;
+        let verdict = match decision.action {
+            Action::Monitor => return,
+            Action::Throttle => Verdict::ThrottledMonitor,
+            Action::Deny => Verdict::DeniedMonitor,
+        };
+        if self.denials.len() >= self.denials_limit {
+            self.denials.retain(|_, denial| denial.until_ms > decision.since_ms);
+            self.denials_limit = DENIALS.max(self.denials.len() * 2);
+        }
+        let until_ms = decision.since_ms.saturating_add(decision.ttl_ms);
+        self.denials.insert((decision.application, decision.key), Denial { until_ms, verdict });
+    }
+
+    fn conviction<'a>(&self, decision: &'a Decision, incident: &'a Incident) -> Conviction<'a> {
+        let network = decision.key.network;
+        let address = match (decision.key.kind, self.names.get(&network)) {
+            (SourceKind::Session, _) => String::new(),
+            (_, Some(name)) => name.clone(),
+            (_, None) => address::display(address_of(network)),
+        };
+        let statistics = self.engine.applications();
+        let application = statistics
+            .iter()
+            .find(|statistics| statistics.key == decision.application)
+            .map_or("(other)".into(), |statistics| statistics.name());
+        Conviction { decision, incident, application: application.into_owned(), address }
+    }
+
+    /// The outcome.
+    pub(super) fn finish(self, counts: Counts) -> Summary {
+        let mut would_deny = [0; 3];
+        for statistics in self.engine.applications().iter().filter(|slot| slot.key != 0) {
+            for (sum, count) in would_deny.iter_mut().zip(statistics.would_deny) {
+                *sum += count;
+            }
+        }
+        Summary {
+            counts,
+            span: self.span,
+            addresses: self.seen.len() as u64,
+            addresses_exceeded: self.seen.len() >= SOURCES,
+            table: self.engine.sources(),
+            convictions: self.convictions,
+            would_deny,
+            requests: self.requests,
+            successful: self.successful,
+        }
+    }
+}
+
+impl Share {
+    fn count(&mut self, denied: bool) {
+        self.all += 1;
+        self.denied += u64::from(denied);
+    }
+
+    /// In percent; 0 of nothing.
+    pub(crate) fn percent(self) -> f64 {
+        if self.all == 0 { 0.0 } else { self.denied as f64 * 100.0 / self.all as f64 }
+    }
+}
+
+impl Summary {
+    /// Convictions of each threat that had any.
+    pub(crate) fn by_threat(&self) -> impl Iterator<Item = (Threat, u64)> + '_ {
+        Threat::ALL.into_iter().zip(self.convictions).filter(|(_, count)| *count > 0)
+    }
+}
