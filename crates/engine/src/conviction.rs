@@ -1,6 +1,7 @@
 //! From evidence that passed the threshold to a decision that explains itself.
 
-use crate::decision::{Action, EXEMPLAR_PATH, EXEMPLARS, Exemplar, Finding, Incident};
+use crate::decision::{Action, EXEMPLAR_PATH, EXEMPLARS, Exemplar, FINDINGS, Finding, Incident};
+use crate::detectors::MEASURES;
 use crate::engine::Engine;
 use crate::evidence::Walks;
 use crate::fusion::{Fusion, Sensitivity};
@@ -87,9 +88,9 @@ fn settle(engine: &mut Engine<'_>, case: &Case, convicted: &Source) {
     let address = engine.sources.get_mut(address);
     let suspicion = Sensitivity::Normal.threshold() / 2.0;
     for (walks, client) in address.walks.iter_mut().zip(convicted.walks) {
-        for (walk, client) in walks.0.iter_mut().zip(client.0) {
-            *walk = (*walk - client).max(walk.min(suspicion));
-        }
+        let (all, client) = (walks.values(), client.values());
+        *walks =
+            Walks::at(core::array::from_fn(|m| (all[m] - client[m]).max(all[m].min(suspicion))));
     }
     address.convictions = address.convictions.saturating_add(1);
     address.convicted_users |= 1 << (convicted.key >> 59);
@@ -170,35 +171,27 @@ fn explain(
         action: Action::Deny as u8,
         confidence: fusion.confidence(),
         user_agent_len: len as u32,
-        findings: findings(source),
+        findings: findings(source, threat),
         user_agent: crate::decision::UserAgent(user_agent),
         ..Incident::default()
     }
 }
 
-/// What each detector saw of the source, in the order of [`crate::detectors::MEASURES`].
-fn findings(source: &Source) -> [Finding; crate::decision::FINDINGS] {
-    let share = |part: u32, whole: u32| part as f32 / whole.max(1) as f32;
-    let missed = u32::from(source.strays) + u32::from(source.probes) + u32::from(source.guesses);
-    let attempts = source.login_failures + source.login_successes;
-    let evidence = |threat: Threat| source.walks[threat as usize].evidence();
-    let scanning = evidence(Threat::VulnerabilityScanning);
-    let stuffing = evidence(Threat::CredentialStuffing);
-    let values = [
-        (f32::from(source.strays), scanning),
-        (f32::from(source.probes), scanning),
-        (f32::from(source.guesses), scanning),
-        (share(missed, source.requests), scanning),
-        (source.login_failures as f32, stuffing),
-        (share(source.login_failures, attempts), stuffing),
-        (share(source.login_requests, source.requests), stuffing),
-    ];
-    let mut findings = [Finding::default(); crate::decision::FINDINGS];
-    for (index, (value, evidence)) in values.into_iter().enumerate() {
-        let normal = crate::detectors::MEASURES[index].normal;
-        // Says nothing: below normal, or nothing that this detector holds against the source.
-        if value > normal && evidence > 0.0 {
-            findings[index] = Finding { measure: index as u32 + 1, value, normal, evidence };
+/// What the detectors saw of the source that benign sources do not do; the threat that it is
+/// convicted of first.
+fn findings(source: &Source, threat: Threat) -> [Finding; FINDINGS] {
+    let mut findings = [Finding::default(); FINDINGS];
+    let mut at = 0;
+    for wanted in [true, false] {
+        for (index, measure) in MEASURES.iter().enumerate() {
+            let evidence = source.walks[measure.threat as usize].evidence();
+            let value = (measure.value)(source);
+            let says = value > measure.normal && evidence > 1.0;
+            if says && (measure.threat == threat) == wanted && at < FINDINGS {
+                let normal = measure.normal;
+                findings[at] = Finding { measure: index as u32 + 1, value, normal, evidence };
+                at += 1;
+            }
         }
     }
     findings

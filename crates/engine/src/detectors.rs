@@ -1,32 +1,160 @@
 //! What speaks for abuse in a single request: one file for each threat.
 //!
-//! A detector has two halves. `classify` looks at the record and at what is known of the application
-//! and names what happened, once for each record. `observe` looks at the source it came from and
-//! turns that into log likelihood ratios, once for each key (client, address). Neither convicts.
+//! A detector is a function from the facts of a record and the source it came from to log likelihood
+//! ratios, one for each of its alternatives. It keeps what it needs of the source in a state of its
+//! own, which is plain old data. None convicts by itself: the ratios are evidence, and evidence of
+//! all threats is mixed. The records of one source reach all its keys (client, address), each with a
+//! state of its own.
 
+use crate::Threat;
+use crate::evidence::Ratios;
+use crate::facts::Facts;
+use crate::record::RequestRecord;
+use crate::sources::Source;
+
+pub mod account_creation;
+pub mod bola;
 pub mod credential_stuffing;
 pub mod patterns;
+pub mod posting;
+pub mod resource_exhaustion;
+pub mod scalping;
+pub mod scraping;
+pub mod spamming;
 pub mod vulnerability_scanning;
 
-/// What findings measure: name, unit and what is normal, in the order of
-/// [`crate::decision::Finding::measure`] minus one.
-pub const MEASURES: [Measure; 7] = [
-    Measure { name: "rare_paths_missed", unit: "paths", normal: 1.0 },
-    Measure { name: "known_probes", unit: "requests", normal: 0.2 },
-    Measure { name: "names_guessed", unit: "paths", normal: 2.0 },
-    Measure { name: "missed_share", unit: "of requests", normal: 0.05 },
-    Measure { name: "login_failures", unit: "attempts", normal: 3.0 },
-    Measure { name: "login_failure_share", unit: "of attempts", normal: 0.35 },
-    Measure { name: "login_share", unit: "of requests", normal: 0.2 },
+/// What a detector makes of one record of one source; `None` when it says nothing.
+pub type Observe = fn(&Event<'_>, &mut Source) -> Option<Ratios>;
+
+/// One record, as a detector sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Event<'a> {
+    /// The record.
+    pub record: &'a RequestRecord<'a>,
+    /// What it means.
+    pub facts: &'a Facts,
+    /// Milliseconds since the source's last record.
+    pub gap_ms: u64,
+    /// Well-behaved clients behind the key: of an address, those that were vouched for; else 1.
+    pub users: u32,
+    /// The source has done the same for days: automation that somebody set up.
+    pub established: bool,
+}
+
+/// All detectors: a row for each threat, in the order of [`Threat::ALL`].
+pub const DETECTORS: [(Threat, Observe); 8] = [
+    (Threat::ResourceExhaustion, resource_exhaustion::observe),
+    (Threat::CredentialStuffing, credential_stuffing::observe),
+    (Threat::AccountCreation, account_creation::observe),
+    (Threat::Spamming, spamming::observe),
+    (Threat::Scalping, scalping::observe),
+    (Threat::VulnerabilityScanning, vulnerability_scanning::observe),
+    (Threat::Scraping, scraping::observe),
+    (Threat::Bola, bola::observe),
 ];
 
 /// One thing that a finding measures.
 #[derive(Clone, Copy, Debug)]
 pub struct Measure {
+    /// Threat whose evidence it belongs to.
+    pub threat: Threat,
     /// Name in the API.
     pub name: &'static str,
     /// What the numbers count.
     pub unit: &'static str,
     /// A high quantile of what benign sources do, for scale.
     pub normal: f32,
+    /// Reads it off a source.
+    pub value: fn(&Source) -> f32,
+}
+
+/// What findings measure, in the order of [`crate::decision::Finding::measure`] minus one.
+pub const MEASURES: &[Measure] = &[
+    measure(Threat::VulnerabilityScanning, "rare_paths_missed", "paths", 1.0, |s| {
+        f32::from(s.scanning.strays)
+    }),
+    measure(Threat::VulnerabilityScanning, "known_probes", "requests", 0.2, |s| {
+        f32::from(s.scanning.probes)
+    }),
+    measure(Threat::VulnerabilityScanning, "names_guessed", "paths", 2.0, |s| {
+        f32::from(s.scanning.guesses)
+    }),
+    measure(Threat::VulnerabilityScanning, "missed_share", "of requests", 0.05, |s| {
+        share(s.scanning.missed(), s.requests)
+    }),
+    measure(Threat::CredentialStuffing, "login_failures", "attempts", 3.0, |s| {
+        s.login.failures as f32
+    }),
+    measure(Threat::CredentialStuffing, "login_failure_share", "of attempts", 0.35, |s| {
+        share(s.login.failures, s.login.failures + s.login.successes)
+    }),
+    measure(Threat::CredentialStuffing, "login_share", "of requests", 0.2, |s| {
+        share(s.login.requests, s.requests)
+    }),
+    measure(Threat::Scraping, "objects_in_a_hurry", "objects", 12.0, |s| f32::from(s.trail.hasty)),
+    measure(Threat::Scraping, "sequential_objects", "objects", 10.0, |s| {
+        f32::from(s.trail.sequential)
+    }),
+    measure(Threat::Scraping, "unpopular_objects", "objects", 8.0, |s| {
+        f32::from(s.trail.unpopular)
+    }),
+    measure(Threat::Bola, "sequential_identifiers", "objects", 10.0, |s| {
+        f32::from(s.trail.sequential)
+    }),
+    measure(Threat::Bola, "foreign_objects", "objects", 2.0, |s| f32::from(s.trail.foreign)),
+    measure(Threat::Bola, "refused_objects", "objects", 2.0, |s| f32::from(s.trail.refused)),
+    measure(Threat::AccountCreation, "accounts_created", "accounts", 1.0, |s| {
+        f32::from(s.posts.registrations.count)
+    }),
+    measure(Threat::Spamming, "contributions", "posts", 5.0, |s| {
+        f32::from(s.posts.contributions.count)
+    }),
+    measure(Threat::Scalping, "reservations", "requests", 3.0, |s| {
+        f32::from(s.posts.reservations.count)
+    }),
+    measure(Threat::Scalping, "hurried_reservations", "requests", 1.0, |s| {
+        f32::from(s.posts.hurried)
+    }),
+    measure(Threat::ResourceExhaustion, "seconds_of_overload", "seconds", 1.0, |s| {
+        f32::from(s.load.heavy)
+    }),
+    measure(Threat::ResourceExhaustion, "busy_peak", "upstreams at once", 2.0, |s| {
+        f32::from(s.load.peak)
+    }),
+];
+
+const fn measure(
+    threat: Threat,
+    name: &'static str,
+    unit: &'static str,
+    normal: f32,
+    value: fn(&Source) -> f32,
+) -> Measure {
+    Measure { threat, name, unit, normal, value }
+}
+
+fn share(part: u32, whole: u32) -> f32 {
+    part as f32 / whole.max(1) as f32
+}
+
+/// Log likelihood ratios of an event that has probability `p1[m]` under alternative m and `p0` under
+/// the null.
+pub(crate) fn happened(p1: [f32; 4], p0: f32) -> Ratios {
+    p1.map(|p1| (p1 / p0).ln())
+}
+
+/// The same for an event that did not happen.
+pub(crate) fn did_not(p1: [f32; 4], p0: f32) -> Ratios {
+    p1.map(|p1| ((1.0 - p1) / (1.0 - p0)).ln())
+}
+
+/// Remembers `value` in a ring; false when it was there already.
+pub(crate) fn remember<const N: usize>(ring: &mut [u32; N], at: &mut u8, value: u32) -> bool {
+    let value = value.max(1);
+    if ring.contains(&value) {
+        return false;
+    }
+    ring[usize::from(*at) % N] = value;
+    *at = at.wrapping_add(1) % N as u8;
+    true
 }

@@ -53,12 +53,23 @@ pub struct Node {
 pub struct Resolved {
     /// Key of the template: of the whole path when it is known, of its deepest known part when not.
     pub template: u64,
+    /// Key that it shares with objects of its kind: the template itself, where the last segment is
+    /// an identifier, else its parent.
+    pub group: u64,
     /// The whole path has a template that was served before this request.
     pub known: bool,
     /// The last segment is a typed value or a name among very many: an object's identifier.
     pub object: bool,
     /// Different names that were served beside it with the same extension.
     pub siblings: u32,
+}
+
+impl Resolved {
+    /// One segment deeper.
+    fn step(self, template: u64, known: bool, object: bool) -> Self {
+        let group = if object { template } else { self.template };
+        Self { template, group, known, object, siblings: 0 }
+    }
 }
 
 /// The table of nodes.
@@ -83,7 +94,13 @@ impl<'m> Endpoints<'m> {
         served: Option<u64>,
         now_ms: u64,
     ) -> Resolved {
-        let mut at = Resolved { template: application, known: true, object: false, siblings: 0 };
+        let mut at = Resolved {
+            template: application,
+            group: application,
+            known: true,
+            object: false,
+            siblings: 0,
+        };
         if served.is_some() && self.find(application).is_none() {
             self.create(0, application, Token::Literal, &[], u64::MAX >> 1);
         }
@@ -140,7 +157,7 @@ impl<'m> Endpoints<'m> {
     /// The step down of a request that teaches nothing.
     fn lookup(at: Resolved, found: Found, object: bool) -> Resolved {
         match found.index {
-            Some(_) => Resolved { template: found.key, known: at.known, object, siblings: 0 },
+            Some(_) => at.step(found.key, at.known, object),
             None => Resolved { known: false, object: false, ..at },
         }
     }
@@ -176,7 +193,7 @@ impl<'m> Endpoints<'m> {
                 parent.children = parent.children.saturating_sub(1);
             }
         }
-        Resolved { template: found.key, known, object, siblings: 0 }
+        at.step(found.key, known, object)
     }
 
     /// Takes a slot for a new child; `None` when all it could have are established.

@@ -1,20 +1,24 @@
 //! The one path from records to decisions.
 
 use crate::application::{State, Statistics};
+use crate::campaign::Campaigns;
 use crate::conviction::{self, Case};
-use crate::detectors::credential_stuffing::{self, Answers, Login};
+use crate::detectors::credential_stuffing::Answers;
 use crate::detectors::patterns::Patterns;
-use crate::detectors::vulnerability_scanning::{self, Contact, is_miss};
+use crate::detectors::vulnerability_scanning::Contact;
+use crate::detectors::{DETECTORS, Event};
 use crate::endpoint::Endpoints;
-use crate::evidence::{Ratios, decay};
+use crate::evidence::{Ratios, Walks, decay};
+use crate::facts::Facts;
 use crate::fusion::Sensitivity;
 use crate::hash::{Seed, combine};
+use crate::object::Objects;
 use crate::path::Path;
 use crate::record::{RequestRecord, Verdict};
 use crate::sketch::SourceSketch;
 use crate::sources::Sources;
 use crate::tables::{APPLICATIONS, Header, Suspect, Tables};
-use crate::{Decision, Incident, SourceKey, Threat};
+use crate::{Decision, Incident, SourceKey};
 
 /// What an engine is told from outside. Everything else it learns.
 #[derive(Clone, Debug)]
@@ -25,6 +29,8 @@ pub struct Config {
     pub applications: Vec<Vec<u8>>,
     /// Whether loopback addresses may be denied.
     pub deny_loopback: bool,
+    /// How long an application is learned before what was learned may act.
+    pub learning_ms: u64,
 }
 
 /// How the tables that [`Engine::attach`] was given looked.
@@ -45,19 +51,13 @@ pub struct Engine<'m> {
     pub(crate) suspects: &'m mut [Suspect],
     pub(crate) incidents: &'m mut [Incident],
     pub(crate) config: Config,
-    served: SourceSketch<'m>,
-    missed: SourceSketch<'m>,
-    endpoints: Endpoints<'m>,
-    logins: &'m mut [Answers],
-    patterns: Patterns,
-}
-
-/// What a record means, before it is asked whose it is.
-struct Facts {
-    contact: Contact,
-    login: Login,
-    template: u64,
-    path_key: u64,
+    pub(crate) served: SourceSketch<'m>,
+    pub(crate) missed: SourceSketch<'m>,
+    pub(crate) endpoints: Endpoints<'m>,
+    pub(crate) logins: &'m mut [Answers],
+    pub(crate) objects: Objects<'m>,
+    pub(crate) campaigns: Campaigns<'m>,
+    pub(crate) patterns: Patterns,
 }
 
 impl<'m> Engine<'m> {
@@ -84,6 +84,8 @@ impl<'m> Engine<'m> {
             missed: SourceSketch::new(missed_cells, missed_generation),
             endpoints: Endpoints::new(tables.nodes, config.seed),
             logins: tables.logins,
+            campaigns: Campaigns::new(tables.campaigns),
+            objects: Objects::new(tables.counts, tables.owners, tables.groups),
             patterns,
             config,
         };
@@ -122,6 +124,10 @@ impl<'m> Engine<'m> {
             statistics.first_ms = now_ms;
             statistics.state = State::Learning as u32;
         }
+        let ready = now_ms.saturating_sub(statistics.first_ms) >= self.config.learning_ms;
+        if ready && statistics.state == State::Learning as u32 {
+            statistics.state = State::Ready as u32;
+        }
         if verdict != Verdict::Passed || head.address == [0; 16] {
             return;
         }
@@ -146,10 +152,8 @@ impl<'m> Engine<'m> {
             return;
         }
         self.inherit(slots);
-        let suspicious = slots.iter().flatten().any(|&slot| {
-            self.sources.get_mut(slot).peak() >= Sensitivity::Normal.threshold() / 2.0
-        });
-        let facts = self.facts(record, address_key, !suspicious);
+        let standing = self.standing(record, slots, ready);
+        let Some(facts) = self.facts(record, address_key, slots, standing) else { return };
         for slot in slots.into_iter().flatten() {
             self.observe(slot, record, &facts);
         }
@@ -158,41 +162,6 @@ impl<'m> Engine<'m> {
             let case = Case { application, ..case };
             decisions.push(conviction::decide(self, record, &case));
         }
-    }
-
-    /// What happened, from the record and what is known of the application. A source that is not
-    /// suspicious teaches.
-    fn facts(&mut self, record: &RequestRecord<'_>, address: u64, teaches: bool) -> Facts {
-        let head = &record.head;
-        let path = Path::new(record.path);
-        let path_key = combine(head.application, head.path_hash);
-        let served = (200..300).contains(&head.status) || head.status == 304;
-        let teacher = (served && teaches).then_some(address);
-        let endpoint = self.endpoints.resolve(head.application, &path, teacher, head.time_ms);
-        let context = vulnerability_scanning::Context {
-            patterns: &self.patterns,
-            served: &self.served,
-            missed: &self.missed,
-            path_key,
-            referer_key: match head.referer_hash {
-                0 => 0,
-                hash => combine(head.application, hash),
-            },
-            address,
-        };
-        let contact = vulnerability_scanning::classify(&context, record, &path, &endpoint);
-        if teaches && contact == Contact::Served {
-            self.served.insert(path_key, address);
-        } else if teaches && is_miss(head.status) {
-            self.missed.insert(path_key, address);
-        }
-        let login = if credential_stuffing::concerns(record, &path) {
-            let answers = login_slot(self.logins, path_key);
-            credential_stuffing::classify(record, &path, answers, address)
-        } else {
-            Login::None
-        };
-        Facts { contact, login, template: endpoint.template, path_key }
     }
 
     /// Brings a source up to the time of a record; true when it is denied.
@@ -230,7 +199,7 @@ impl<'m> Engine<'m> {
         let ceiling = Sensitivity::Normal.threshold() / 2.0;
         let client = self.sources.get_mut(client);
         for (walks, from) in client.walks.iter_mut().zip(inherited) {
-            walks.0 = from.0.map(|walk| walk.min(ceiling));
+            *walks = Walks::at(from.values().map(|walk| walk.min(ceiling)));
         }
     }
 
@@ -243,18 +212,17 @@ impl<'m> Engine<'m> {
             source.served = source.served.saturating_add(1);
             source.templates |= 1 << (facts.template >> 59);
         }
-        let scanning =
-            vulnerability_scanning::observe(facts.contact, source, facts.path_key, gap_ms);
-        let stuffing = credential_stuffing::observe(facts.login, source, record);
+        source.count_day(record.head.time_ms);
+        let users = source.effective_users();
+        let event = Event { record, facts, gap_ms, users, established: source.is_established() };
         let mut evidence = 0.0f32;
-        for (threat, ratios) in
-            [(Threat::VulnerabilityScanning, scanning), (Threat::CredentialStuffing, stuffing)]
-        {
-            if let Some(ratios) = ratios {
+        for (threat, observe) in DETECTORS {
+            if let Some(ratios) = observe(&event, source) {
                 source.walks[threat as usize].step(&ratios);
                 evidence = evidence.max(strongest(&ratios));
             }
         }
+        source.posts.other(facts);
         if evidence > 0.0 {
             let key = source.key;
             conviction::keep_exemplar(self.suspects, key, record, evidence);
@@ -277,10 +245,7 @@ impl<'m> Engine<'m> {
         let may_deny =
             self.config.deny_loopback || !crate::source::is_loopback(record.head.address);
         let [client, address] = slots.map(|slot| slot.and_then(|slot| self.weigh(slot)));
-        let others = slots[1].map_or(0, |slot| {
-            let address = self.sources.get_mut(slot);
-            (address.users & !address.convicted_users).count_ones()
-        });
+        let others = slots[1].map_or(0, |slot| self.sources.get_mut(slot).effective_users());
         let case = client.or(address.filter(|_| others == 0))?;
         let source = self.sources.get_mut(case.slot);
         let mut fresh = [false; 3];
@@ -373,21 +338,4 @@ fn source_hash(application: u64, key: SourceKey) -> u64 {
 /// The strongest ratio of an event over the alternatives.
 fn strongest(ratios: &Ratios) -> f32 {
     ratios.iter().copied().fold(f32::NEG_INFINITY, f32::max)
-}
-
-/// The answers of one login; the one that was silent longest gives way.
-fn login_slot(logins: &mut [Answers], key: u64) -> &mut Answers {
-    let mask = logins.len() - 1;
-    let window = (0..8).map(|i| (key as usize).wrapping_add(i) & mask);
-    let slot = window
-        .min_by_key(|&i| match logins[i].key {
-            found if found == key => (0, 0),
-            0 => (1, 0),
-            _ => (2, logins[i].last_ms),
-        })
-        .unwrap_or(0);
-    if logins[slot].key != key {
-        logins[slot] = Answers { key, ..Answers::default() };
-    }
-    &mut logins[slot]
 }

@@ -15,44 +15,58 @@ pub const ALTERNATIVES: usize = 4;
 pub const CLIP: (f32, f32) = (-2.5, 4.0);
 /// Evidence loses half its weight in this time.
 pub const HALF_LIFE_MS: f32 = 86_400_000.0;
+/// Steps of a walk in one nat: a walk is stored as fixed point, half the size of a float, with any
+/// bit pattern a valid value.
+const STEPS: f32 = 1024.0;
 /// Highest value of a walk, nats: a source that stops is forgiven in bounded time.
-const CEILING: f32 = 60.0;
+pub const CEILING: f32 = u16::MAX as f32 / STEPS;
 
 /// The log likelihood ratios of one event under each alternative, nats. Alternatives that a detector
 /// does not use are never above zero.
 pub type Ratios = [f32; ALTERNATIVES];
 
-/// The walks of one source and threat. All bit patterns are valid: [`Walks::sane`] clamps what a
-/// killed writer may have left.
-#[derive(Clone, Copy, Debug, Default, PartialEq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+/// The walks of one source and threat.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
 #[repr(C)]
-pub struct Walks(pub [f32; ALTERNATIVES]);
+pub struct Walks([u16; ALTERNATIVES]);
 
 impl Walks {
+    /// Walks at these values, nats.
+    pub fn at(values: [f32; ALTERNATIVES]) -> Self {
+        Self(values.map(|value| (value.clamp(0.0, CEILING) * STEPS).round() as u16))
+    }
+
+    /// The values, nats.
+    pub fn values(&self) -> [f32; ALTERNATIVES] {
+        self.0.map(|value| f32::from(value) / STEPS)
+    }
+
     /// Adds one event.
     pub fn step(&mut self, ratios: &Ratios) {
-        for (walk, ratio) in self.0.iter_mut().zip(ratios) {
-            *walk = (*walk + ratio.clamp(CLIP.0, CLIP.1)).clamp(0.0, CEILING);
-        }
+        let values = self.values();
+        *self = Self::at(core::array::from_fn(|m| values[m] + ratios[m].clamp(CLIP.0, CLIP.1)));
+    }
+
+    /// The highest of them, nats: an upper bound of the evidence that costs no logarithm.
+    pub fn peak(&self) -> f32 {
+        f32::from(self.0.into_iter().fold(0, u16::max)) / STEPS
     }
 
     /// Evidence, nats: the mixture over alternatives with equal weights. Zero for fresh walks.
     pub fn evidence(&self) -> f32 {
-        log_mean_exp(&self.0)
+        log_mean_exp(&self.values())
+    }
+
+    /// Raises the walks to at least `floor`, nats.
+    pub fn raise(&mut self, floor: f32) {
+        *self = Self::at(self.values().map(|value| value.max(floor)));
     }
 
     /// Multiplies the walks by `factor`, 0 to 1.
     pub fn fade(&mut self, factor: f32) {
-        for walk in &mut self.0 {
-            *walk *= factor;
-        }
-    }
-
-    /// Clamps values that no run of [`Self::step`] leaves.
-    pub fn sane(&mut self) {
-        for walk in &mut self.0 {
-            *walk = if walk.is_finite() { walk.clamp(0.0, CEILING) } else { 0.0 };
-        }
+        *self = Self::at(self.values().map(|value| value * factor));
     }
 }
 
@@ -76,23 +90,17 @@ mod tests {
     fn walks_are_reflected_and_clipped() {
         let mut walks = Walks::default();
         walks.step(&[-9.0, 9.0, 1.0, 0.0]);
-        assert_eq!(walks.0, [0.0, 4.0, 1.0, 0.0]);
+        assert_eq!(walks.values(), [0.0, 4.0, 1.0, 0.0]);
         walks.step(&[1.0, -9.0, -9.0, 0.0]);
-        assert_eq!(walks.0, [1.0, 1.5, 0.0, 0.0]);
+        assert_eq!(walks.values(), [1.0, 1.5, 0.0, 0.0]);
+        assert_eq!(Walks::at([1e9, f32::NAN, -3.0, 0.0]).values(), [CEILING, 0.0, 0.0, 0.0]);
     }
 
     #[test]
     fn evidence_is_the_mixture() {
         assert_eq!(Walks::default().evidence(), 0.0);
-        let evidence = Walks([24.0, 0.0, 0.0, 0.0]).evidence();
-        assert!((evidence - (24.0 - 4f32.ln())).abs() < 1e-4, "{evidence}");
-    }
-
-    #[test]
-    fn torn_values_are_clamped() {
-        let mut walks = Walks([f32::NAN, f32::INFINITY, -3.0, 1e9]);
-        walks.sane();
-        assert_eq!(walks.0, [0.0, 0.0, 0.0, CEILING]);
+        let evidence = Walks::at([24.0, 0.0, 0.0, 0.0]).evidence();
+        assert!((evidence - (24.0 - 4f32.ln())).abs() < 1e-3, "{evidence}");
     }
 
     /// The guarantee that thresholds rest on, by simulation: under the null the mean of `exp(S)`

@@ -95,7 +95,7 @@ mod tests {
     fn shares_name_the_threat() {
         let mut walks = [Walks::default(); 8];
         assert!(Fusion::of(&walks).evidence.abs() < 1e-5);
-        walks[Threat::VulnerabilityScanning as usize] = Walks([30.0; 4]);
+        walks[Threat::VulnerabilityScanning as usize] = Walks::at([30.0; 4]);
         let fusion = Fusion::of(&walks);
         assert_eq!(fusion.threat(), Threat::VulnerabilityScanning);
         assert!((fusion.evidence - (30.0 - 8f32.ln())).abs() < 1e-3);

@@ -18,6 +18,7 @@
 #![forbid(unsafe_code)]
 
 pub mod application;
+pub mod campaign;
 pub mod conviction;
 pub mod decision;
 pub mod detectors;
@@ -25,10 +26,13 @@ pub mod endpoint;
 pub mod engine;
 pub mod evidence;
 pub mod explain;
+pub mod facts;
 pub mod fusion;
 pub mod hash;
+pub mod object;
 pub mod path;
 pub mod record;
+pub mod role;
 pub mod sketch;
 pub mod source;
 pub mod sources;

@@ -237,8 +237,10 @@ pub struct RecordHead {
     pub verdict: u8,
     /// 1 when the location is in `block` mode, 0 in `monitor` mode.
     pub blocking: u8,
+    /// Role of the endpoint, as configured ([`crate::role::Role`]); 0: to be found out.
+    pub role: u8,
     /// Not used, zero.
-    pub reserved: u32,
+    pub reserved: [u8; 3],
 }
 
 /// One request, as the detectors see it.

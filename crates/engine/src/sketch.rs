@@ -11,7 +11,7 @@
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// A set is kept between one and two generations.
-pub const GENERATION_MS: u64 = 12 * 3_600_000;
+pub const GENERATION_MS: u64 = 14 * 86_400_000;
 
 /// When the current generation began. Lies in the engine's tables beside the cells.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]

@@ -2,15 +2,14 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
+use crate::detectors::{
+    credential_stuffing, posting, resource_exhaustion, scraping, vulnerability_scanning,
+};
 use crate::evidence::Walks;
-use crate::record::{RequestRecord, flags};
 use crate::{SourceKey, SourceKind};
 
-/// Misses remembered one by one, so that only a first contact counts.
-pub const REMEMBERED: usize = 12;
-
 /// What is remembered of one source in one application. Plain old data, [`SOURCE_BYTES`] bytes; key 0
-/// is a free slot. Any bit pattern is valid; [`Source::sane`] clamps what a killed writer left.
+/// is a free slot; any bit pattern is valid.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C, align(8))]
 pub struct Source {
@@ -30,47 +29,48 @@ pub struct Source {
     pub denied_until_ms: u64,
     /// Incident of the last conviction.
     pub incident: u64,
-    /// Monotonic milliseconds of the last attempt to log in.
-    pub last_login_ms: u64,
     /// Evidence for each threat.
     pub walks: [Walks; 8],
-    /// Hashes of the paths missed last.
-    missed: [u32; REMEMBERED],
-    /// Hashes of the credentials tried last, or lengths of the bodies that carried them.
-    credentials: [u32; 4],
     /// Judged requests.
     pub requests: u32,
     /// Those that succeeded.
     pub served: u32,
     /// A bit for each of 32 groups of templates that it was served.
     pub templates: u32,
-    /// Requests to a login.
-    pub login_requests: u32,
-    /// Attempts that failed, each credential once.
-    pub login_failures: u32,
-    /// Attempts that succeeded.
-    pub login_successes: u32,
     /// A bit for each of 32 groups of vouched clients (addresses only).
     pub users: u32,
     /// The same for those of them that were convicted.
     pub convicted_users: u32,
     /// Requests of convicted clients (addresses only).
     pub convicted_requests: u32,
-    /// Rare paths missed where the application has nothing like them.
-    pub strays: u16,
-    /// Names of the application's own kind that missed, in a hurry.
-    pub guesses: u16,
-    /// Known probes and payloads.
-    pub probes: u16,
     /// Convictions so far.
     pub convictions: u16,
-    /// Where in `missed` and `credentials` the next goes.
-    missed_at: u8,
-    credentials_at: u8,
     /// [`SourceKind`].
     pub kind: u8,
     /// Bit s: sensitivity s would have denied it.
     pub would_deny: u8,
+    /// It asked for robots.txt.
+    pub asked_robots: u8,
+    /// Days in a row with about as many requests.
+    days: u8,
+    padding: [u8; 2],
+    /// The day, of the monotonic clock, and its requests; requests of a usual day.
+    day: u32,
+    today: u32,
+    usual: u32,
+    reserved: u32,
+    /// Monotonic milliseconds when it last asked for a form.
+    pub form_ms: u64,
+    /// Misses.
+    pub scanning: vulnerability_scanning::State,
+    /// Attempts to log in.
+    pub login: credential_stuffing::State,
+    /// Objects it went through.
+    pub trail: scraping::State,
+    /// What it published, created, reserved.
+    pub posts: posting::State,
+    /// What it cost.
+    pub load: resource_exhaustion::State,
 }
 
 /// Bytes of one source.
@@ -80,36 +80,41 @@ impl Source {
     /// Whether it behaved well often enough to count as a user: three requests served over two
     /// templates, and nothing against it.
     pub fn is_vouched(&self) -> bool {
-        self.served >= 3 && self.templates.count_ones() >= 2 && self.peak() < 5.0
+        self.served >= 3 && self.templates.count_ones() >= 2 && self.peak() < 2.0
     }
 
     /// The highest walk, nats: an upper bound of the evidence that costs no logarithm.
     pub fn peak(&self) -> f32 {
-        self.walks.iter().flat_map(|walks| walks.0).fold(0.0, f32::max)
+        self.walks.iter().map(Walks::peak).fold(0.0, f32::max)
     }
 
-    /// Remembers a missed path; false when it was remembered already.
-    pub fn first_contact(&mut self, path_key: u64) -> bool {
-        remember(&mut self.missed, &mut self.missed_at, (path_key >> 32) as u32)
+    /// Well-behaved clients behind the key that were not convicted: of an address, those that were
+    /// vouched for; else one.
+    pub fn effective_users(&self) -> u32 {
+        if self.kind == SourceKind::Address as u8 {
+            (self.users & !self.convicted_users).count_ones()
+        } else {
+            1
+        }
     }
 
-    /// Remembers the credential of an attempt; false when the source has just tried it. Where no
-    /// credential is known, the length of the body stands for it.
-    pub fn new_credential(&mut self, record: &RequestRecord<'_>) -> bool {
-        let head = &record.head;
-        if head.credential != 0 {
-            return remember(
-                &mut self.credentials,
-                &mut self.credentials_at,
-                head.credential as u32,
-            );
+    /// Counts a request towards its day.
+    pub fn count_day(&mut self, now_ms: u64) {
+        let day = (now_ms / 86_400_000) as u32;
+        if day != self.day {
+            let steady = self.today <= 2 * self.usual && self.usual <= 2 * self.today;
+            let next = day == self.day + 1 && self.today > 0;
+            self.days =
+                if next && (steady || self.usual == 0) { self.days.saturating_add(1) } else { 0 };
+            self.usual = if steady { (3 * self.usual + self.today) / 4 } else { self.today };
+            (self.day, self.today) = (day, 0);
         }
-        if record.has(flags::FROM_LOG) {
-            return true;
-        }
-        let last = &mut self.credentials[0];
-        core::mem::replace(last, head.content_length.wrapping_add(1))
-            != head.content_length.wrapping_add(1)
+        self.today = self.today.saturating_add(1);
+    }
+
+    /// Established automation: three days of about the same, and today no more than twice that.
+    pub fn is_established(&self) -> bool {
+        self.days >= 3 && self.today <= 2 * self.usual
     }
 
     /// The key that this source is.
@@ -117,21 +122,6 @@ impl Source {
         let kind = SourceKind::from_u8(self.kind)?;
         Some(SourceKey { kind, network: self.network, discriminator: self.discriminator })
     }
-
-    /// Clamps what no run of the engine leaves.
-    pub fn sane(&mut self) {
-        self.walks.iter_mut().for_each(Walks::sane);
-    }
-}
-
-fn remember<const N: usize>(ring: &mut [u32; N], at: &mut u8, value: u32) -> bool {
-    let value = value.max(1);
-    if ring.contains(&value) {
-        return false;
-    }
-    ring[usize::from(*at) % N] = value;
-    *at = at.wrapping_add(1) % N as u8;
-    true
 }
 
 /// Slots of a bucket.
@@ -151,7 +141,6 @@ impl<'m> Sources<'m> {
     /// A table over `slots`, whose number must be a multiple of 8.
     pub fn new(slots: &'m mut [Source]) -> Self {
         debug_assert!(slots.len() >= WAYS && slots.len() % WAYS == 0);
-        slots.iter_mut().for_each(Source::sane);
         let live = slots.iter().filter(|slot| slot.key != 0).count() as u64;
         Self { slots, evicted: 0, live }
     }
@@ -227,7 +216,7 @@ mod tests {
         let who = SourceKey::address([0; 16]);
         let suspect = sources.touch(1, who, 1, 0);
         if let Some(slot) = suspect {
-            sources.get_mut(slot).walks[0].0[0] = 12.0;
+            sources.get_mut(slot).walks[0] = Walks::at([12.0, 0.0, 0.0, 0.0]);
         }
         for key in 2..10_000 {
             sources.touch(crate::hash::combine(key, 7), who, 1, key);
@@ -235,16 +224,5 @@ mod tests {
         assert_eq!(sources.touch(1, who, 1, 10_000), suspect);
         assert_eq!(suspect.map(|slot| sources.get_mut(slot).peak()), Some(12.0));
         assert_eq!(sources.live, 64);
-    }
-
-    #[test]
-    fn first_contacts() {
-        let mut source = Source::default();
-        assert!(source.first_contact(5 << 32));
-        assert!(!source.first_contact(5 << 32));
-        for path in 10..(10 + REMEMBERED as u64) {
-            assert!(source.first_contact(path << 32));
-        }
-        assert!(source.first_contact(5 << 32), "forgotten after {REMEMBERED} others");
     }
 }

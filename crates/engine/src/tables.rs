@@ -3,17 +3,19 @@
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::application::Statistics;
+use crate::campaign::Campaign;
 use crate::decision::{EXEMPLARS, Exemplar, Incident};
 use crate::detectors::credential_stuffing::Answers;
 use crate::endpoint::Node;
 use crate::hash::Seed;
+use crate::object::Group;
 use crate::sketch::Generation;
 use crate::sources::Source;
 
 /// Applications that are told apart. Requests of any more are counted together in the last slot.
 pub const APPLICATIONS: usize = 64;
 /// Changes with every change of a table's layout: older tables are not read.
-const LAYOUT: u64 = 1;
+const LAYOUT: u64 = 2;
 const MAGIC: u64 = u64::from_le_bytes(*b"abuse-en");
 
 /// What the tables are, and the few numbers that belong to all of them.
@@ -56,20 +58,32 @@ pub struct Limits {
     pub incidents: usize,
     /// Logins whose answers are told apart, a power of two.
     pub logins: usize,
+    /// Cells of the popularity of objects, a power of two.
+    pub counts: usize,
+    /// Objects whose last owner is known, a power of two.
+    pub owners: usize,
+    /// Groups of objects, a power of two.
+    pub groups: usize,
+    /// Kinds of events that are followed for distributed attacks.
+    pub campaigns: usize,
 }
 
 impl Limits {
-    /// The split of `bytes`: three fifths for sources, the rest for what explains them.
+    /// The split of `bytes`: more than half for sources, the rest for what explains them.
     pub fn of(bytes: usize) -> Self {
         let share = |percent: usize, size: usize| bytes / 100 * percent / size;
         let power = |n: usize| if n.is_power_of_two() { n } else { n.next_power_of_two() / 2 };
         Self {
-            sources: share(60, size_of::<Source>()) / 8 * 8,
-            nodes: power(share(12, size_of::<Node>())).clamp(64, 1 << 20),
+            sources: share(54, size_of::<Source>()) / 8 * 8,
+            nodes: power(share(10, size_of::<Node>())).clamp(64, 1 << 20),
             cells: power(share(4, 1)).clamp(1024, 1 << 28),
             suspects: share(8, size_of::<Suspect>()),
             incidents: share(4, size_of::<Incident>()).clamp(16, 4096),
             logins: power(share(1, size_of::<Answers>())).clamp(64, 4096),
+            counts: power(share(4, 2)).clamp(4096, 1 << 24),
+            owners: power(share(4, 8)).clamp(1024, 1 << 22),
+            groups: power(share(2, size_of::<Group>())).clamp(64, 4096),
+            campaigns: share(3, size_of::<Campaign>()).clamp(3, 3 * APPLICATIONS),
         }
     }
 }
@@ -87,6 +101,14 @@ pub struct Tables<'m> {
     pub cells: [&'m mut [u8]; 2],
     /// Answers of logins.
     pub logins: &'m mut [Answers],
+    /// Popularity of objects.
+    pub counts: &'m mut [u16],
+    /// Last owners of objects.
+    pub owners: &'m mut [u64],
+    /// Groups of objects.
+    pub groups: &'m mut [Group],
+    /// Distributed attacks.
+    pub campaigns: &'m mut [Campaign],
     /// Requests of suspects.
     pub suspects: &'m mut [Suspect],
     /// The latest incidents.
@@ -128,6 +150,10 @@ impl<'m> Tables<'m> {
             generations: [first, second],
             cells: [take(&mut rest, limits.cells)?, take(&mut rest, limits.cells)?],
             logins: take(&mut rest, limits.logins)?,
+            counts: take(&mut rest, limits.counts)?,
+            owners: take(&mut rest, limits.owners)?,
+            groups: take(&mut rest, limits.groups)?,
+            campaigns: take(&mut rest, limits.campaigns)?,
             suspects: take(&mut rest, limits.suspects)?,
             incidents: take(&mut rest, limits.incidents)?,
             nodes: take(&mut rest, limits.nodes)?,

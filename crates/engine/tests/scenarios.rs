@@ -20,6 +20,7 @@ struct Hit {
     referer: Option<&'static str>,
     credential: u64,
     length: u32,
+    upstream_ms: u32,
 }
 
 fn get(last: u8, path: &str, status: u16) -> Hit {
@@ -34,6 +35,7 @@ fn get(last: u8, path: &str, status: u16) -> Hit {
         referer: None,
         credential: 0,
         length: 0,
+        upstream_ms: NO_UPSTREAM,
     }
 }
 
@@ -69,7 +71,7 @@ impl World<'_> {
             referer_hash,
             credential: hit.credential,
             content_length: hit.length,
-            upstream_ms: NO_UPSTREAM,
+            upstream_ms: hit.upstream_ms,
             flags: set,
             status: hit.status,
             method: hit.method as u8,
@@ -105,7 +107,12 @@ impl World<'_> {
 
 fn world(test: impl FnOnce(&mut World<'_>)) {
     let mut memory = aligned(2 << 20);
-    let config = Config { seed: SEED, applications: vec![b"shop".to_vec()], deny_loopback: false };
+    let config = Config {
+        seed: SEED,
+        applications: vec![b"shop".to_vec()],
+        deny_loopback: false,
+        learning_ms: 86_400_000,
+    };
     let (engine, _) = Engine::attach(memory.bytes(), config).unwrap();
     let mut world = World { engine, now_ms: 1_000_000, decisions: Vec::new(), records: 0 };
     world.warm_up();
@@ -259,6 +266,8 @@ fn a_login_that_fails_for_everybody_convicts_nobody() {
     world(|world| {
         for n in 0..2000u32 {
             let person = (n * 7 % 200) as u8;
+            world.send(20, &get(person, "/", 200));
+            world.send(20, &get(person, "/products/1.html", 200));
             world.send(40, &post(person, "/login", 401, 20 + n % 13));
         }
         assert!(world.decisions.len() <= 2, "{}", world.decisions.len());
@@ -304,8 +313,12 @@ fn phones_and_broken_pages_convict_nobody() {
 #[test]
 fn evidence_survives_the_engine() {
     let mut memory = aligned(2 << 20);
-    let config =
-        || Config { seed: SEED, applications: vec![b"shop".to_vec()], deny_loopback: false };
+    let config = || Config {
+        seed: SEED,
+        applications: vec![b"shop".to_vec()],
+        deny_loopback: false,
+        learning_ms: 86_400_000,
+    };
     let mut decisions = 0;
     for n in 0..10 {
         let (engine, _) = Engine::attach(memory.bytes(), config()).unwrap();
@@ -327,5 +340,158 @@ fn loopback_is_not_denied() {
     world(|world| {
         let hit = |n: u32| Hit { address: [127, 0, 0, 1], ..get(1, &format!("/w{n}x"), 404) };
         assert_eq!(until_convicted(world, 100, 20, hit), None);
+    });
+}
+
+/// The number of requests until conviction, and that it was for this threat.
+fn convicted_for(
+    world: &mut World<'_>,
+    threat: Threat,
+    limit: u32,
+    gap_ms: u64,
+    hit: impl FnMut(u32) -> Hit,
+) -> u32 {
+    let requests = until_convicted(world, limit, gap_ms, hit);
+    assert_eq!(world.decisions.first().map(|decision| decision.threat), Some(threat));
+    requests.unwrap()
+}
+
+fn json(hit: Hit) -> Hit {
+    Hit { flags: flags::JSON, ..hit }
+}
+
+#[test]
+fn accounts_in_bulk() {
+    world(|world| {
+        let requests = convicted_for(world, Threat::AccountCreation, 60, 500, |n| {
+            post(99, "/register", 201, 60 + n % 9)
+        });
+        assert!(requests <= 15, "{requests}");
+    });
+}
+
+#[test]
+fn spam_in_bulk() {
+    world(|world| {
+        let requests =
+            convicted_for(world, Threat::Spamming, 60, 250, |_| post(99, "/feedback", 201, 44));
+        assert!(requests <= 20, "{requests}");
+    });
+}
+
+#[test]
+fn a_scalper_polls_and_reserves() {
+    world(|world| {
+        let requests = convicted_for(world, Threat::Scalping, 200, 125, |n| match n % 2 {
+            0 => json(get(99, "/api/items/77", 200)),
+            _ => json(post(99, "/cart", if n < 60 { 200 } else { 409 }, 7)),
+        });
+        assert!(requests <= 80, "{requests}");
+    });
+}
+
+#[test]
+fn a_catalogue_walked_by_number() {
+    world(|world| {
+        let requests = convicted_for(world, Threat::Scraping, 200, 50, |n| {
+            json(get(99, &format!("/api/items/{n}"), 200))
+        });
+        assert!(requests <= 60, "{requests}");
+    });
+}
+
+#[test]
+fn pages_taken_without_a_breath() {
+    world(|world| {
+        let requests = convicted_for(world, Threat::Scraping, 300, 120, |n| {
+            get(99, &format!("/products/{}.html", n * 7919 % 300), 200)
+        });
+        assert!(requests <= 60, "{requests}");
+    });
+}
+
+#[test]
+fn orders_of_others_walked_by_number() {
+    world(|world| {
+        let requests = convicted_for(world, Threat::Bola, 200, 50, |n| Hit {
+            flags: flags::JSON | flags::AUTHORIZATION,
+            credential: 77,
+            ..get(99, &format!("/api/orders/{}", 1000 + n), 200)
+        });
+        assert!(requests <= 45, "{requests}");
+    });
+}
+
+#[test]
+fn an_expensive_call_kept_busy() {
+    world(|world| {
+        let requests = convicted_for(world, Threat::ResourceExhaustion, 2000, 31, |_| Hit {
+            upstream_ms: 260,
+            ..json(get(99, "/api/report", 200))
+        });
+        assert!(requests <= 900, "{requests} requests, {} s", requests * 31 / 1000);
+    });
+}
+
+#[test]
+fn monitors_batches_and_single_page_applications_convict_nobody() {
+    world(|world| {
+        for n in 0..20_000u32 {
+            match n % 4 {
+                0 => world.send(25, &get(60, "/health", 200)),
+                1 => world.send(25, &json(get(61, &format!("/api/items/{}", n * 31 % 400), 200))),
+                2 => world.send(25, &json(post(62, "/api/metrics", 204, 30))),
+                _ => world.send(25, &json(get(63, "/api/notifications", 200))),
+            };
+        }
+        assert!(world.decisions.is_empty(), "{:?}", world.decisions);
+    });
+}
+
+#[test]
+fn a_flash_crowd_convicts_nobody() {
+    world(|world| {
+        for n in 0..6000u32 {
+            let person = (n * 37 % 150) as u8;
+            world.send(10, &get(person, "/products/77.html", 200));
+            world.send(
+                5,
+                &Hit { referer: Some("/products/77.html"), ..get(person, "/static/app.js", 200) },
+            );
+            if n % 3 == 0 {
+                world.send(5, &json(post(person, "/cart", if n < 600 { 200 } else { 409 }, 7)));
+            }
+        }
+        assert!(world.decisions.is_empty(), "{:?}", world.decisions);
+    });
+}
+
+#[test]
+fn a_class_that_registers_together_convicts_nobody() {
+    world(|world| {
+        for n in 0..30u32 {
+            for path in ["/register", "/", "/products/1.html"] {
+                world.send(700, &get(80, path, 200));
+                world.send(100, &get(80, "/static/app.js", 200));
+            }
+            world.send(9000, &post(80, "/register", 201, 50 + n));
+        }
+        assert!(world.decisions.is_empty(), "{:?}", world.decisions);
+    });
+}
+
+#[test]
+fn support_staff_convicts_nobody() {
+    world(|world| {
+        for n in 0..800u32 {
+            let staff = Hit {
+                flags: flags::JSON | flags::AUTHORIZATION,
+                credential: 5,
+                ..get(90, &format!("/api/orders/{}", n * 7919 % 5000), 200)
+            };
+            world.send(8000, &staff);
+            world.send(300, &json(get(90, "/api/customers", 200)));
+        }
+        assert!(world.decisions.is_empty(), "{:?}", world.decisions);
     });
 }

@@ -7,12 +7,14 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
+use crate::Threat;
 use crate::evidence::Ratios;
 use crate::path::Path;
 use crate::record::{Method, RequestRecord, flags};
+use crate::role::{Role, is_interface};
 use crate::sources::Source;
 
-use super::patterns::{is_interface, is_login};
+use super::{Event, remember};
 
 /// What a request says about logging in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +27,43 @@ pub enum Login {
     Success,
     /// An attempt that failed.
     Failure,
+}
+
+/// What is remembered of a source's attempts. Plain old data.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct State {
+    /// Monotonic milliseconds of the last attempt.
+    last_ms: u64,
+    /// Hashes of the credentials tried last; where none is known, the first is the length of the
+    /// last body.
+    credentials: [u32; 4],
+    /// Requests to a login.
+    pub requests: u32,
+    /// Attempts that failed, each credential once.
+    pub failures: u32,
+    /// Attempts that succeeded.
+    pub successes: u32,
+    credentials_at: u8,
+    padding: [u8; 3],
+}
+
+impl State {
+    /// Remembers the credential of an attempt; false when the source has just tried it. Where no
+    /// credential is known, the length of the body stands for it; an access log knows neither.
+    fn new_credential(&mut self, record: &RequestRecord<'_>) -> bool {
+        let head = &record.head;
+        if head.credential != 0 {
+            return remember(
+                &mut self.credentials,
+                &mut self.credentials_at,
+                head.credential as u32,
+            );
+        }
+        let length = head.content_length.wrapping_add(1);
+        record.has(flags::FROM_LOG)
+            || core::mem::replace(&mut self.credentials[0], length) != length
+    }
 }
 
 /// What a login answered so far. Plain old data; key 0 is a free slot.
@@ -55,6 +94,9 @@ pub struct Answers {
 /// fail for everybody: an outage, or a way of saying yes that is not understood.
 const FAILS_FOR_ALL: u32 = 6;
 
+/// An outage is something of this hour.
+const HOUR_MS: u64 = 3_600_000;
+
 /// Share of failures: null for a person's pace, a hurried source, and a hurried source that does
 /// nothing else.
 const NULL: [f32; 3] = [0.35, 0.20, 0.12];
@@ -62,14 +104,18 @@ const NULL: [f32; 3] = [0.35, 0.20, 0.12];
 const ALTERNATIVES: [f32; 4] = [0.97, 0.90, 0.70, 0.50];
 /// Attempts closer than this are not typed.
 const HURRIED_MS: u64 = 2000;
+/// What a failure weighs while the login fails for people, too, from a source that does nothing else.
+const OUTAGE_WEIGHT: f32 = 0.5;
+/// Evidence at which a member of a distributed attack starts, nats: two more attempts convict it.
+const MEMBER: f32 = 20.0;
 /// Repetitions of the same attempt closer than this are no client's retry.
 const HAMMERED_MS: u64 = 500;
 /// What a hammered repetition weighs, against an attempt with a new credential.
 const HAMMERED_WEIGHT: f32 = 0.25;
 
-/// Whether the request is to a login, by its path, its method and what it carries.
-pub fn concerns(record: &RequestRecord<'_>, path: &Path) -> bool {
-    is_login(path) || (record.head.status == 401 && record.head.credential != 0)
+/// Whether the request is to a login, by its role and what it carries.
+pub fn concerns(record: &RequestRecord<'_>, role: Role) -> bool {
+    role == Role::Login || (record.head.status == 401 && record.head.credential != 0)
 }
 
 /// Names what the request was, and learns from its answer.
@@ -78,6 +124,7 @@ pub fn classify(
     path: &Path,
     answers: &mut Answers,
     address: u64,
+    vouched: bool,
 ) -> Login {
     let outcome = match record.method() {
         Method::Post | Method::Put => outcome(record, path, answers),
@@ -86,14 +133,25 @@ pub fn classify(
         _ => Login::Visit,
     };
     let group = 1 << (address >> 60);
+    if record.head.time_ms / HOUR_MS != answers.last_ms / HOUR_MS {
+        (answers.failed, answers.succeeded) = (0, 0);
+    }
     match outcome {
-        Login::Failure => answers.failed |= group,
+        // Only people make an outage: whoever does nothing but fail may be the reason for the failures.
+        Login::Failure if vouched => answers.failed |= group,
         Login::Success => answers.succeeded |= group,
         _ => {}
     }
     answers.last_ms = record.head.time_ms;
-    let everybody = answers.succeeded == 0 && answers.failed.count_ones() >= FAILS_FOR_ALL;
-    if everybody && outcome == Login::Failure { Login::Visit } else { outcome }
+    outcome
+}
+
+impl Answers {
+    /// Whether people fail here as well, and nobody succeeds: an outage, or a way of saying yes that
+    /// is not understood.
+    pub fn outage(&self) -> bool {
+        self.succeeded == 0 && self.failed.count_ones() >= FAILS_FOR_ALL
+    }
 }
 
 /// What the answer to an attempt says.
@@ -105,6 +163,7 @@ fn outcome(record: &RequestRecord<'_>, path: &Path, answers: &mut Answers) -> Lo
         }
         // OAuth says invalid_grant with 400.
         400 if is_interface(path) => Login::Failure,
+        402 | 406 | 409 | 418 | 423 | 451 => Login::Failure,
         300..=399 if record.has(flags::REDIRECTS_BACK) => {
             answers.redirected_back = answers.redirected_back.saturating_add(1);
             if record.has(flags::SETS_COOKIE) && answers.redirected == 0 {
@@ -140,29 +199,43 @@ fn page(record: &RequestRecord<'_>, path: &Path, answers: &mut Answers) -> Login
     }
 }
 
-/// The log likelihood ratios of the request for one source; `None` when it says nothing.
-pub fn observe(login: Login, source: &mut Source, record: &RequestRecord<'_>) -> Option<Ratios> {
+/// See [`super::Observe`].
+pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
+    let login = event.facts.login;
     if login == Login::None {
         return None;
     }
-    source.login_requests = source.login_requests.saturating_add(1);
+    let requests = source.requests;
+    let state = &mut source.login;
+    state.requests = state.requests.saturating_add(1);
     if login == Login::Visit {
         return None;
     }
-    let gap_ms = record.head.time_ms.saturating_sub(source.last_login_ms);
-    source.last_login_ms = record.head.time_ms;
-    let hurried = source.login_failures > 0 && gap_ms < HURRIED_MS;
-    let only = source.login_requests * 5 >= source.requests * 4;
+    let now_ms = event.record.head.time_ms;
+    let gap_ms = now_ms.saturating_sub(state.last_ms);
+    state.last_ms = now_ms;
+    let hurried = state.failures > 0 && gap_ms < HURRIED_MS;
+    let only = state.requests * 5 >= requests * 4;
     let p0 = NULL[usize::from(hurried) + usize::from(hurried && only)];
     if login == Login::Success {
-        source.login_successes = source.login_successes.saturating_add(1);
+        state.successes = state.successes.saturating_add(1);
         return Some(ALTERNATIVES.map(|p1| ((1.0 - p1) / (1.0 - p0)).ln()));
     }
-    let weight = match (source.new_credential(record), gap_ms < HAMMERED_MS) {
+    let weight = match (state.new_credential(event.record), gap_ms < HAMMERED_MS) {
         (true, _) => 1.0,
         (false, true) => HAMMERED_WEIGHT,
         (false, false) => return None,
     };
-    source.login_failures = source.login_failures.saturating_add(1);
+    let weight = match (event.facts.login_outage, only) {
+        (false, _) => weight,
+        (true, true) => weight * OUTAGE_WEIGHT,
+        (true, false) => return None,
+    };
+    state.failures = state.failures.saturating_add(1);
+    // Cold, without success, more than once, and at a time when many are like that.
+    let member = only && state.successes == 0 && state.failures >= 2;
+    if event.facts.campaign && !event.facts.login_outage && member {
+        source.walks[Threat::CredentialStuffing as usize].raise(MEMBER);
+    }
     Some(ALTERNATIVES.map(|p1| weight * (p1 / p0).ln()))
 }

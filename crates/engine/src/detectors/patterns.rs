@@ -6,6 +6,8 @@
 use aho_corasick::{AhoCorasick, BuildError};
 
 use crate::path::{Path, decode};
+use crate::record::RequestRecord;
+use crate::role::{Role, Roles};
 
 /// Parts of normalised, lower-cased paths that are looked for where they are not: configuration,
 /// backups, repositories, consoles, shells. They count when the application does not serve them.
@@ -20,47 +22,57 @@ const PAYLOADS: &str = include_str!("patterns/payloads.txt");
 /// Files that browsers, phones, crawlers and feed readers ask every site for.
 const COURTESY: &str = include_str!("patterns/courtesy.txt");
 
-/// Extensions of what pages pull in; a miss is somebody's broken link.
-const RESOURCES: &str = include_str!("patterns/resources.txt");
-
-/// Words that a login's path is made of.
-const LOGIN: &str = include_str!("patterns/logins.txt");
-
 /// The compiled patterns.
 #[derive(Debug)]
 pub struct Patterns {
     probes: AhoCorasick,
     payloads: AhoCorasick,
+    roles: Roles,
 }
 
 impl Patterns {
     /// Compiles the tables.
     pub fn new() -> Result<Self, BuildError> {
-        Ok(Self {
-            probes: AhoCorasick::new(PROBES.lines())?,
-            payloads: AhoCorasick::new(PAYLOADS.lines())?,
-        })
+        let compile = |list: &'static str| {
+            AhoCorasick::builder().ascii_case_insensitive(true).build(list.lines())
+        };
+        Ok(Self { probes: compile(PROBES)?, payloads: compile(PAYLOADS)?, roles: Roles::new()? })
+    }
+
+    /// The role of a request: the configured one, or what its path says.
+    pub fn role(&self, record: &RequestRecord<'_>, path: &Path) -> Role {
+        self.roles.of(record, path)
     }
 
     /// A name that is looked for rather than linked to.
     pub fn is_probe(&self, path: &Path) -> bool {
-        let text = path.as_bytes().to_ascii_lowercase();
+        let text = path.as_bytes();
         // A whole name, or the head of one: `/shell.php` but not `/shells-of-the-sea`.
         let whole = |end: usize| {
             let boundary = |at: usize| text.get(at).is_none_or(|b| !b.is_ascii_alphanumeric());
             boundary(end) || boundary(end - 1)
         };
-        ENDINGS.lines().any(|ending| text.ends_with(ending.as_bytes()))
-            || self.probes.find_overlapping_iter(&text).any(|found| whole(found.end()))
+        let ends = |ending: &str| {
+            let start = text.len().saturating_sub(ending.len());
+            text[start..].eq_ignore_ascii_case(ending.as_bytes())
+        };
+        ENDINGS.lines().any(ends)
+            || self.probes.find_overlapping_iter(text).any(|found| whole(found.end()))
     }
 
     /// An attack in the query or in the raw path.
     pub fn has_payload(&self, path: &Path, raw_path: &[u8], query: &[u8]) -> bool {
-        let attack = |text: &[u8]| self.payloads.is_match(&decoded(text));
-        path.escapes
-            || path.as_bytes().contains(&0)
-            || attack(raw_path)
-            || (!query.is_empty() && attack(query))
+        path.as_bytes().contains(&0) || self.is_attack(raw_path) || self.is_attack(query)
+    }
+
+    /// Whether a text holds an attack, decoded where it is encoded.
+    fn is_attack(&self, text: &[u8]) -> bool {
+        let encoded = |b: &u8| matches!(b, b'%' | b'+' | b'*');
+        if text.iter().any(encoded) {
+            self.payloads.is_match(&decoded(text))
+        } else {
+            self.payloads.is_match(text)
+        }
     }
 }
 
@@ -73,54 +85,16 @@ pub fn is_courtesy(path: &Path) -> bool {
     })
 }
 
-/// Pulled in by a page rather than visited.
-pub fn is_resource(path: &Path) -> bool {
-    let extension = path.extension();
-    RESOURCES.lines().any(|known| extension.eq_ignore_ascii_case(known.as_bytes()))
+/// Whether a User-Agent says that it is a crawler, by its name or by the address of its operator.
+pub fn declares_crawler(user_agent: &[u8]) -> bool {
+    const MARKS: [&[u8]; 6] = [b"bot", b"crawl", b"spider", b"slurp", b"http://", b"https://"];
+    MARKS
+        .iter()
+        .any(|mark| user_agent.windows(mark.len()).any(|window| window.eq_ignore_ascii_case(mark)))
 }
 
-/// One of the last two segments is a word for logging in: `/account/login`, `/users/sign_in`,
-/// `/wp-login.php`, `/rest/user/login`.
-pub fn is_login(path: &Path) -> bool {
-    let text = path.as_bytes();
-    let start = text.iter().rposition(|&b| b == b'/').unwrap_or(0);
-    let start = text[..start].iter().rposition(|&b| b == b'/').unwrap_or(start);
-    let tail = text[start..].to_ascii_lowercase();
-    let mut words = tail
-        .split(|b| !b.is_ascii_alphanumeric() && *b != b'_')
-        .flat_map(|word| word.split(|&b| b == b'_').chain(core::iter::once(word)));
-    let joined = |a: &str| tail.windows(a.len()).any(|w| w == a.as_bytes());
-    words.any(|word| LOGIN.lines().any(|login| login.as_bytes() == word))
-        || ["log-in", "log_in", "sign-in", "sign_in", "userlogin", "dologin"]
-            .iter()
-            .any(|a| joined(a))
-}
-
-/// The path of a programming interface, where 2xx is success and nothing is a form.
-pub fn is_interface(path: &Path) -> bool {
-    path.segments().any(|segment| {
-        let segment = segment.to_ascii_lowercase();
-        let version = segment.len() <= 3
-            && segment.first() == Some(&b'v')
-            && segment[1..].iter().all(u8::is_ascii_digit);
-        version
-            || [
-                &b"api"[..],
-                b"rest",
-                b"oauth",
-                b"oauth2",
-                b"graphql",
-                b"token",
-                b"tokens",
-                b"rpc",
-                b"json",
-            ]
-            .contains(&segment.as_slice())
-    })
-}
-
-/// Percent-decoded twice (attacks hide behind double encoding), plus signs as spaces, lower case,
-/// comments that stand for spaces removed.
+/// Percent-decoded twice (attacks hide behind double encoding), plus signs as spaces, comments that
+/// stand for spaces removed.
 fn decoded(text: &[u8]) -> Vec<u8> {
     let once = |text: &[u8]| {
         let mut out = Vec::with_capacity(text.len());
@@ -128,7 +102,7 @@ fn decoded(text: &[u8]) -> Vec<u8> {
         while at < text.len() {
             let (byte, width) = decode(&text[at..]);
             at += width;
-            out.push(if byte == b'+' { b' ' } else { byte.to_ascii_lowercase() });
+            out.push(if byte == b'+' { b' ' } else { byte });
         }
         out
     };
@@ -149,34 +123,6 @@ fn decoded(text: &[u8]) -> Vec<u8> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn logins_by_name() {
-        for path in [
-            "/login",
-            "/account/login",
-            "/users/sign_in",
-            "/wp-login.php",
-            "/rest/user/login",
-            "/api/auth",
-            "/oauth/token",
-            "/api/v1/sessions",
-            "/Account/LogOn",
-            "/auth/local",
-            "/user/login_check",
-        ] {
-            assert!(is_login(&Path::new(path.as_bytes())), "{path}");
-        }
-        for path in [
-            "/",
-            "/authors",
-            "/blogging/in",
-            "/catalogue/login-screens-of-1999/page/2/x",
-            "/tokenizer",
-        ] {
-            assert!(!is_login(&Path::new(path.as_bytes())), "{path}");
-        }
-    }
 
     #[test]
     fn probes_and_payloads() {
@@ -207,14 +153,9 @@ mod tests {
     }
 
     #[test]
-    fn courtesy_and_resources() {
+    fn courtesy() {
         assert!(is_courtesy(&Path::new(b"/apple-touch-icon-120x120-precomposed.png")));
         assert!(is_courtesy(&Path::new(b"/.well-known/assetlinks.json")));
         assert!(!is_courtesy(&Path::new(b"/admin")));
-        assert!(is_resource(&Path::new(b"/static/app.9f2.JS")));
-        assert!(
-            is_interface(&Path::new(b"/api/v2/login"))
-                && !is_interface(&Path::new(b"/account/login"))
-        );
     }
 }

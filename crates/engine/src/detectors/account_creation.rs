@@ -1,0 +1,36 @@
+//! OAT-019: fake accounts in bulk. Successful registrations of one source against the rate at which
+//! people who share an address and a browser make them.
+
+use super::Event;
+use super::posting::{self, Rates};
+use crate::Threat;
+use crate::evidence::Ratios;
+use crate::role::Role;
+use crate::sources::Source;
+
+/// One a day from somebody who looks at nothing else at all. A class of students that registers
+/// together does, and may be as fast as one a minute; so may the clients behind a carrier's address,
+/// who use what they registered for.
+const RATES: Rates = Rates { benign: 0.04, machines: [0.4, 6.0, 400.0, 3000.0], reader: 60.0 };
+
+/// See [`super::Observe`].
+pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
+    if event.facts.role != Role::Registration
+        || !event.facts.post
+        || !event.facts.accepted
+        || event.users > 1
+    {
+        return None;
+    }
+    if event.facts.hasty_form && event.facts.campaign && source.posts.registrations.count > 0 {
+        source.walks[Threat::AccountCreation as usize].raise(posting::MEMBER);
+    }
+    let posts = &mut source.posts;
+    let ratios = posting::event(
+        &mut posts.registrations,
+        &mut posts.others,
+        event.record.head.time_ms,
+        &RATES,
+    );
+    posting::with_haste(ratios, event.facts.hasty_form)
+}

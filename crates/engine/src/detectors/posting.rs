@@ -1,0 +1,119 @@
+//! What a source publishes, creates and reserves: the state that three detectors share, and the rate
+//! test that two of them are.
+//!
+//! The events of a kind are a Poisson process: at most `λ0` an hour for people, one of several higher
+//! rates for a machine. An event after `dt` hours has the log likelihood ratio
+//! `ln(λ1 / λ0) − (λ1 − λ0) dt`.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use crate::evidence::Ratios;
+use crate::facts::Facts;
+use crate::role::Role;
+
+/// Other requests since the last post, from which on a post counts as made by somebody who reads.
+pub const READS: u16 = 3;
+
+/// Events of one kind. Plain old data.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Posts {
+    /// Monotonic milliseconds of the last one.
+    pub last_ms: u64,
+    /// How many.
+    pub count: u16,
+    padding: [u16; 3],
+}
+
+/// What a source published, created and reserved. Plain old data.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct State {
+    /// Accounts created.
+    pub registrations: Posts,
+    /// Comments, messages, reviews.
+    pub contributions: Posts,
+    /// Carts, reservations, orders.
+    pub reservations: Posts,
+    /// Reservations faster than people make them.
+    pub hurried: u16,
+    /// Requests for anything else since the last post.
+    pub others: u16,
+    padding: u32,
+}
+
+impl State {
+    /// Counts a request that is no post: somebody who looks at pages between posts reads.
+    pub fn other(&mut self, facts: &Facts) {
+        if !matches!(facts.role, Role::Registration | Role::Content | Role::Checkout) {
+            self.others = self.others.saturating_add(1);
+        }
+    }
+}
+
+/// Rates of one kind, events an hour.
+#[derive(Clone, Copy, Debug)]
+pub struct Rates {
+    /// The fastest benign source.
+    pub benign: f32,
+    /// Machines.
+    pub machines: [f32; 4],
+    /// The fastest benign source that looks at other things between posts.
+    pub reader: f32,
+}
+
+/// Takes in one event; its log likelihood ratios.
+pub fn event(posts: &mut Posts, others: &mut u16, now_ms: u64, rates: &Rates) -> Option<Ratios> {
+    let gap_hours = now_ms.saturating_sub(posts.last_ms) as f32 / 3_600_000.0;
+    let first = posts.count == 0;
+    posts.last_ms = now_ms;
+    posts.count = posts.count.saturating_add(1);
+    let reads = core::mem::take(others) >= READS;
+    if first {
+        return None;
+    }
+    let benign = if reads { rates.reader } else { rates.benign };
+    Some(rates.machines.map(|machine| {
+        let machine = machine.max(benign);
+        (machine / benign).ln() - (machine - benign) * gap_hours
+    }))
+}
+
+/// Evidence at which a member of a distributed attack starts, nats: one more event convicts it.
+pub const MEMBER: f32 = 21.5;
+/// What a form weighs that was sent sooner than a person can fill it in, nats: people do that one time
+/// in twelve (the browser fills it in), machines nearly always.
+const HASTE: f32 = 2.4;
+
+/// Adds the haste of a form to the ratios of its event.
+pub fn with_haste(ratios: Option<Ratios>, hasty: bool) -> Option<Ratios> {
+    match (ratios, hasty) {
+        (Some(ratios), true) => Some(ratios.map(|ratio| ratio.max(0.0) + HASTE)),
+        (None, true) => Some([HASTE; 4]),
+        (ratios, false) => ratios,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evidence::Walks;
+
+    fn evidence(rates: &Rates, gap_ms: u64, events: u64) -> f32 {
+        let (mut posts, mut walks) = (Posts::default(), Walks::default());
+        for n in 0..events {
+            if let Some(ratios) = event(&mut posts, &mut 0, 1 + n * gap_ms, rates) {
+                walks.step(&ratios);
+            }
+        }
+        walks.evidence()
+    }
+
+    #[test]
+    fn a_machine_gains_and_a_person_does_not() {
+        let rates = Rates { benign: 6.0, machines: [30.0, 120.0, 600.0, 2400.0], reader: 60.0 };
+        assert!(evidence(&rates, 500, 15) > 20.0);
+        assert!(evidence(&rates, 60_000, 40) > 20.0, "once a minute, for long");
+        assert!(evidence(&rates, 1_200_000, 200) < 3.0, "three an hour, for days");
+    }
+}

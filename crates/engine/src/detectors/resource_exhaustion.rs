@@ -1,0 +1,68 @@
+//! OAT-015, API4: spikes or expensive calls that take the application down.
+//!
+//! A second of a source is heavy when it kept many upstreams busy at once or made very many requests.
+//! The application's own state decides what that means: while it answers as fast as ever, a heavy
+//! source needs to stay heavy for long; when it slows down or fails, it does not.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use super::{Event, did_not, happened};
+use crate::evidence::Ratios;
+use crate::record::NO_UPSTREAM;
+use crate::sources::Source;
+
+/// Upstream seconds in a second that no browser causes for long.
+const BUSY: f32 = 4.0;
+/// Requests in a second that no browser causes for long.
+const REQUESTS: u16 = 60;
+/// Probability of a heavy second: pages that load everything at once, exports. The same of one three
+/// times and ten times as heavy.
+const NULL: [f32; 3] = [0.35, 0.15, 0.04];
+const MULTIPLES: [f32; 3] = [1.0, 3.0, 10.0];
+const ALTERNATIVES: [f32; 4] = [0.99, 0.95, 0.90, 0.80];
+
+/// The current second of a source. Plain old data.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct State {
+    /// The second, of the monotonic clock.
+    second: u32,
+    /// Upstream milliseconds of its requests so far.
+    busy_ms: u32,
+    requests: u16,
+    /// Heavy seconds altogether.
+    pub heavy: u16,
+    /// Most upstreams busy at once.
+    pub peak: u16,
+    padding: u16,
+}
+
+/// See [`super::Observe`].
+pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
+    let head = &event.record.head;
+    let load = &mut source.load;
+    let second = (head.time_ms / 1000) as u32;
+    let ended = second != load.second;
+    let verdict = (ended && load.second != 0).then(|| {
+        let busy = load.busy_ms as f32 / 1000.0;
+        load.peak = load.peak.max(busy as u16);
+        let load_factor = (busy / BUSY).max(f32::from(load.requests) / f32::from(REQUESTS));
+        let heavy = MULTIPLES.iter().rposition(|&multiple| load_factor >= multiple);
+        (heavy, second.wrapping_sub(load.second).saturating_sub(1).min(60))
+    });
+    if ended {
+        (load.second, load.busy_ms, load.requests) = (second, 0, 0);
+    }
+    let upstream_ms = if head.upstream_ms == NO_UPSTREAM { 0 } else { head.upstream_ms };
+    load.busy_ms = load.busy_ms.saturating_add(upstream_ms);
+    load.requests = load.requests.saturating_add(1);
+    let (heavy, idle) = verdict?;
+    if event.users > 1 || event.established {
+        return None;
+    }
+    let light = did_not(ALTERNATIVES, NULL[0]);
+    let Some(tier) = heavy else { return Some(light.map(|ratio| ratio * (1 + idle) as f32)) };
+    load.heavy = load.heavy.saturating_add(1);
+    let heavy = happened(ALTERNATIVES, NULL[tier]);
+    Some(core::array::from_fn(|m| heavy[m] + light[m] * idle as f32))
+}

@@ -1,0 +1,35 @@
+//! OAT-017: fake content. Successful posts of one source against the rate at which people write.
+
+use super::Event;
+use super::posting::{self, Rates};
+use crate::Threat;
+use crate::evidence::Ratios;
+use crate::role::Role;
+use crate::sources::Source;
+
+/// Sixty an hour, one a minute, from somebody who only writes: a lively chat; ten times that from
+/// somebody who reads.
+const RATES: Rates =
+    Rates { benign: 60.0, machines: [300.0, 900.0, 3000.0, 15_000.0], reader: 600.0 };
+
+/// See [`super::Observe`].
+pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
+    if event.facts.role != Role::Content
+        || !event.facts.post
+        || !event.facts.accepted
+        || event.users > 1
+    {
+        return None;
+    }
+    if event.facts.hasty_form && event.facts.campaign && source.posts.contributions.count > 0 {
+        source.walks[Threat::Spamming as usize].raise(posting::MEMBER);
+    }
+    let posts = &mut source.posts;
+    let ratios = posting::event(
+        &mut posts.contributions,
+        &mut posts.others,
+        event.record.head.time_ms,
+        &RATES,
+    );
+    posting::with_haste(ratios, event.facts.hasty_form)
+}

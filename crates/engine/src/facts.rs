@@ -1,0 +1,269 @@
+//! What one record means for its application, before it is held against anybody.
+
+use crate::SourceKind;
+use crate::detectors::credential_stuffing::{self, Answers, Login};
+use crate::detectors::patterns;
+use crate::detectors::vulnerability_scanning::{self, Contact, is_miss};
+use crate::endpoint::Resolved;
+use crate::engine::Engine;
+use crate::fusion::Sensitivity;
+use crate::hash::combine;
+use crate::object::{self, Visit};
+use crate::path::Path;
+use crate::record::{Method, RequestRecord, flags};
+use crate::role::{self, Role};
+
+/// What happened. Worked out once for each record; the detectors then hold it against each source.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts {
+    /// What it says about scanning.
+    pub contact: Contact,
+    /// What it says about logging in.
+    pub login: Login,
+    /// The login seems to fail for people, too.
+    pub login_outage: bool,
+    /// Role of the endpoint.
+    pub role: Role,
+    /// Key of the path template.
+    pub template: u64,
+    /// Hash of application and path.
+    pub path_key: u64,
+    /// A request for an object or a page of a kind, if it was served.
+    pub visit: Option<Visit>,
+    /// An object that was refused (401, 403, 404): its group and number.
+    pub refused: Option<(u64, Option<u64>)>,
+    /// A request that changes something: POST or PUT.
+    pub post: bool,
+    /// The answer was a success, and no way of saying no.
+    pub accepted: bool,
+    /// An attack from many sources is on that this event may belong to.
+    pub campaign: bool,
+    /// A form that was sent sooner than a person can fill it in.
+    pub hasty_form: bool,
+    /// A page that people visit.
+    pub page: bool,
+    /// A file that a page pulls in.
+    pub asset: bool,
+    /// The request shows who makes it: a session, a credential or a cookie.
+    pub authenticated: bool,
+    /// A crawler that asked for robots.txt and does not hurry.
+    pub polite: bool,
+}
+
+impl Engine<'_> {
+    /// What happened, from the record and what is known of the application. A source that is not
+    /// suspicious teaches. `None` for endpoints that are not judged.
+    pub(crate) fn facts(
+        &mut self,
+        record: &RequestRecord<'_>,
+        address: u64,
+        slots: [Option<usize>; 2],
+        standing: Standing,
+    ) -> Option<Facts> {
+        let head = &record.head;
+        let path = Path::new(record.path);
+        let role = self.patterns.role(record, &path);
+        if role == Role::Ignore {
+            return None;
+        }
+        let path_key = combine(head.application, head.path_hash);
+        let served = (200..300).contains(&head.status) || head.status == 304;
+        let teacher = (served && standing.teaches).then_some(address);
+        let endpoint = self.endpoints.resolve(head.application, &path, teacher, head.time_ms);
+        let contact = self.contact(record, &path, &endpoint, address, standing);
+        let (mut login, mut login_outage) = (Login::None, false);
+        if credential_stuffing::concerns(record, role) {
+            let answers = login_slot(self.logins, path_key);
+            let vouched = standing.vouched;
+            login = credential_stuffing::classify(record, &path, answers, address, vouched);
+            login_outage = answers.outage();
+        }
+        let page = role::is_page(record, &path);
+        let hasty_form = self.hasty_form(record, role, slots);
+        let bad = login == Login::Failure || hasty_form;
+        let attempt = matches!(login, Login::Success | Login::Failure)
+            || (matches!(role, Role::Registration | Role::Content) && is_post(record));
+        let campaign = attempt
+            && self.campaigns.event(
+                head.application,
+                role as u64,
+                head.fingerprint,
+                bad,
+                standing.vouched,
+                head.time_ms,
+            );
+        let number = object::number(&path, record.query, &endpoint);
+        let collected = record.method() == Method::Get
+            && !matches!(role, Role::Static | Role::Login)
+            && (endpoint.object || page || number.is_some());
+        let visit = (collected && served).then(|| {
+            let key = combine(path_key, number.unwrap_or(0));
+            let owner = owner(record, address);
+            let visit = self.objects.visit(
+                endpoint.group,
+                key,
+                number,
+                owner,
+                standing.teaches,
+                head.time_ms,
+            );
+            if standing.ready { visit } else { Visit { popularity: 0.0, warm: false, ..visit } }
+        });
+        let refused = collected && endpoint.object && matches!(head.status, 401 | 403 | 404);
+        Some(Facts {
+            contact,
+            login,
+            login_outage,
+            role,
+            campaign,
+            hasty_form,
+            template: endpoint.template,
+            path_key,
+            visit,
+            refused: refused.then_some((endpoint.group, number)),
+            post: is_post(record),
+            accepted: served
+                || ((300..400).contains(&head.status) && !record.has(flags::REDIRECTS_BACK)),
+            page,
+            asset: role == Role::Static,
+            authenticated: record.has(flags::AUTHORIZATION) || head.session != 0,
+            polite: standing.polite,
+        })
+    }
+
+    /// Whether a registration or a post was sent sooner after its form than a person can fill it in.
+    fn hasty_form(
+        &mut self,
+        record: &RequestRecord<'_>,
+        role: Role,
+        slots: [Option<usize>; 2],
+    ) -> bool {
+        if !matches!(role, Role::Registration | Role::Content) {
+            return false;
+        }
+        let now_ms = record.head.time_ms;
+        let mut hasty = false;
+        for slot in slots.into_iter().flatten() {
+            let source = self.sources.get_mut(slot);
+            if is_post(record) {
+                let asked_ms = core::mem::take(&mut source.form_ms);
+                hasty |= asked_ms != 0 && now_ms.saturating_sub(asked_ms) <= HASTY_FORM_MS;
+            } else if record.method() == Method::Get {
+                source.form_ms = now_ms.max(1);
+            }
+        }
+        hasty
+    }
+
+    /// What the request says about scanning; a source that teaches adds to what is served and missed.
+    fn contact(
+        &mut self,
+        record: &RequestRecord<'_>,
+        path: &Path,
+        endpoint: &Resolved,
+        address: u64,
+        standing: Standing,
+    ) -> Contact {
+        let head = &record.head;
+        let path_key = combine(head.application, head.path_hash);
+        let context = vulnerability_scanning::Context {
+            patterns: &self.patterns,
+            served: &self.served,
+            missed: &self.missed,
+            path_key,
+            referer_key: match head.referer_hash {
+                0 => 0,
+                hash => combine(head.application, hash),
+            },
+            address,
+        };
+        let contact = vulnerability_scanning::classify(&context, record, path, endpoint);
+        // A name that only attacks use does not become harmless because many attack.
+        let taught = if contact == Contact::Probe { standing.vouched } else { true };
+        if standing.teaches && contact == Contact::Served {
+            self.served.insert(path_key, address);
+        } else if is_miss(head.status) && taught {
+            self.missed.insert(path_key, address);
+        }
+        contact
+    }
+
+    /// What may be made of a record, by the standing of the sources it comes from.
+    pub(crate) fn standing(
+        &mut self,
+        record: &RequestRecord<'_>,
+        slots: [Option<usize>; 2],
+        ready: bool,
+    ) -> Standing {
+        let head = &record.head;
+        let asked = combine(combine(head.application, head.fingerprint), ROBOTS);
+        if record.path == b"/robots.txt" {
+            self.served.insert(asked, combine(head.fingerprint, 0));
+        }
+        let mut standing = Standing { teaches: true, ready, vouched: false, polite: false };
+        let declared = patterns::declares_crawler(record.user_agent);
+        let kin = declared && self.served.others(asked, 0) > 0;
+        for slot in slots.into_iter().flatten() {
+            let source = self.sources.get_mut(slot);
+            source.asked_robots |= u8::from(record.path == b"/robots.txt");
+            let age_ms = head.time_ms.saturating_sub(source.first_ms);
+            let slow = u64::from(source.requests) * POLITE_GAP_MS <= age_ms + 10 * POLITE_GAP_MS;
+            standing.polite |= slow && (kin || source.asked_robots != 0);
+            standing.teaches &= source.peak() < Sensitivity::Normal.threshold() / 2.0;
+            standing.vouched |= source.kind == SourceKind::Client as u8 && source.is_vouched();
+        }
+        standing
+    }
+}
+
+/// Whose an object is that a request asks for: the session's, the credential's, the client's.
+fn owner(record: &RequestRecord<'_>, address: u64) -> u64 {
+    let head = &record.head;
+    match (head.session, head.credential) {
+        (0, 0) => combine(address, head.fingerprint),
+        (0, credential) => credential,
+        (session, _) => session,
+    }
+}
+
+/// What may be made of a record.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Standing {
+    /// It teaches what is normal: nothing speaks against its sources.
+    pub(crate) teaches: bool,
+    /// The application has been learned.
+    pub(crate) ready: bool,
+    /// The client behaved well before.
+    pub(crate) vouched: bool,
+    /// A crawler that asked for robots.txt, or whose like did, and takes its time.
+    pub(crate) polite: bool,
+}
+
+/// Marks, among what was served, that a fingerprint asked for robots.txt.
+const ROBOTS: u64 = 0x726f_626f_7473;
+/// Forms sent sooner than this were not filled in by hand.
+const HASTY_FORM_MS: u64 = 2000;
+
+fn is_post(record: &RequestRecord<'_>) -> bool {
+    matches!(record.method(), Method::Post | Method::Put)
+}
+
+/// Mean gap between the requests of a crawler that takes its time.
+const POLITE_GAP_MS: u64 = 500;
+
+/// The answers of one login; the one that was silent longest gives way.
+fn login_slot(logins: &mut [Answers], key: u64) -> &mut Answers {
+    let mask = logins.len() - 1;
+    let window = (0..8).map(|i| (key as usize).wrapping_add(i) & mask);
+    let slot = window
+        .min_by_key(|&i| match logins[i].key {
+            found if found == key => (0, 0),
+            0 => (1, 0),
+            _ => (2, logins[i].last_ms),
+        })
+        .unwrap_or(0);
+    if logins[slot].key != key {
+        logins[slot] = Answers { key, ..Answers::default() };
+    }
+    &mut logins[slot]
+}

@@ -1,0 +1,306 @@
+//! Objects: what a template's identifiers stand for. How often each is asked for, by whom last, and
+//! what that says of the template they belong to.
+//!
+//! People follow Zipf: most of their requests go to few objects. Whoever collects a catalogue takes
+//! each object once. For every group of objects two histograms over the logarithm of popularity are
+//! kept: where honest requests go, and where the objects are. Their ratio is the evidence.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use crate::endpoint::Resolved;
+use crate::path::Path;
+use crate::token::Token;
+
+/// Buckets of popularity: 0, 1, 2–3, 4–7, … requests.
+pub const BUCKETS: usize = 12;
+/// Honest requests after which the histograms of a group say something.
+const WARM_VISITS: u32 = 400;
+/// Groups of sources (of 32) that must have made them.
+const WARM_SOURCES: u32 = 6;
+/// Share of uniform traffic that the null allows for: crawlers, people who browse everything.
+const NULL_UNIFORM: f32 = 0.3;
+/// Returns to an object after which its group can be called private.
+const PRIVATE_RETURNS: u32 = 40;
+
+/// What is known of one group of objects. Plain old data; key 0 is a free slot.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C, align(8))]
+pub struct Group {
+    /// Key of the template.
+    pub key: u64,
+    /// Monotonic milliseconds of the last request.
+    pub last_ms: u64,
+    /// Honest requests, by the popularity of what they asked for.
+    visits: [u32; BUCKETS],
+    /// Objects, by popularity.
+    objects: [u32; BUCKETS],
+    /// Honest requests altogether.
+    total: u32,
+    /// A bit for each of 32 groups of sources.
+    sources: u32,
+    /// Returns to an object by the one who asked for it last.
+    returns: u32,
+    /// Requests for an object that somebody else asked for last.
+    changes: u32,
+}
+
+/// One request for an object.
+#[derive(Clone, Copy, Debug)]
+pub struct Visit {
+    /// The group that it belongs to.
+    pub group: u64,
+    /// Its identifier, where it is a number.
+    pub id: Option<u64>,
+    /// `ln P(uniform) / P(benign)` of its popularity, nats; 0 while the group is not warm.
+    pub popularity: f32,
+    /// The group is warm: its popularity says something.
+    pub warm: bool,
+    /// Somebody else asked for it last.
+    pub foreign: bool,
+    /// Objects of this group are hardly ever shared.
+    pub private: bool,
+    /// Objects of this group are shared by many.
+    pub public: bool,
+}
+
+/// Popularity and owners of objects, and the groups they belong to.
+#[derive(Debug)]
+pub struct Objects<'m> {
+    /// Count-min sketch in two rows.
+    counts: &'m mut [u16],
+    /// Object tag and owner tag of the last request for it.
+    owners: &'m mut [u64],
+    groups: &'m mut [Group],
+}
+
+impl<'m> Objects<'m> {
+    /// Tables of power-of-two sizes.
+    pub fn new(counts: &'m mut [u16], owners: &'m mut [u64], groups: &'m mut [Group]) -> Self {
+        debug_assert!(counts.len().is_power_of_two() && owners.len().is_power_of_two());
+        debug_assert!(groups.len().is_power_of_two() && groups.len() >= 8);
+        Self { counts, owners, groups }
+    }
+
+    /// Takes in a served request for the object `key` of a group. `owner` is whoever it belongs to
+    /// (a session, a credential, a client); only a request that `teaches` changes anything.
+    pub fn visit(
+        &mut self,
+        group: u64,
+        key: u64,
+        id: Option<u64>,
+        owner: u64,
+        teaches: bool,
+        now_ms: u64,
+    ) -> Visit {
+        let count = self.count(key);
+        let bucket = bucket_of(count);
+        let before = self.owner(key);
+        let tag = owner >> 32;
+        let foreign = before.is_some_and(|before| before != tag);
+        let slot = self.group_slot(group);
+        let visit = Visit { group, id, foreign, ..self.groups[slot].judge(bucket) };
+        if teaches {
+            let group = &mut self.groups[slot];
+            group.last_ms = now_ms;
+            group.learn(bucket, bucket_of(count.saturating_add(1)), count == 0, owner);
+            match before {
+                Some(before) if before == tag => group.returns = group.returns.saturating_add(1),
+                Some(_) => group.changes = group.changes.saturating_add(1),
+                None => {}
+            }
+            self.increment(key, count);
+            let index = self.owner_index(key);
+            self.owners[index] = (key >> 32 << 32) | tag;
+        }
+        visit
+    }
+
+    fn cells(&self, key: u64) -> [usize; 2] {
+        let row = self.counts.len() / 2;
+        [key as usize & (row - 1), row + ((key >> 32) as usize & (row - 1))]
+    }
+
+    fn count(&self, key: u64) -> u16 {
+        let [a, b] = self.cells(key);
+        self.counts[a].min(self.counts[b])
+    }
+
+    /// Conservative update: only the cells at the minimum grow.
+    fn increment(&mut self, key: u64, count: u16) {
+        for cell in self.cells(key) {
+            if self.counts[cell] == count {
+                self.counts[cell] = count.saturating_add(1);
+            }
+        }
+    }
+
+    fn owner_index(&self, key: u64) -> usize {
+        key as usize & (self.owners.len() - 1)
+    }
+
+    fn owner(&self, key: u64) -> Option<u64> {
+        let word = self.owners[self.owner_index(key)];
+        (word != 0 && word >> 32 == key >> 32).then_some(word & 0xffff_ffff)
+    }
+
+    fn group_slot(&mut self, key: u64) -> usize {
+        let mask = self.groups.len() - 1;
+        let slot = (0..8)
+            .map(|i| (key as usize).wrapping_add(i) & mask)
+            .min_by_key(|&i| match self.groups[i].key {
+                found if found == key => (0, 0),
+                0 => (1, 0),
+                _ => (2, self.groups[i].last_ms),
+            })
+            .unwrap_or(0);
+        if self.groups[slot].key != key {
+            self.groups[slot] = Group { key, ..Group::default() };
+        }
+        slot
+    }
+}
+
+impl Group {
+    /// What a request for an object of this popularity says.
+    fn judge(&self, bucket: usize) -> Visit {
+        let warm = self.total >= WARM_VISITS && self.sources.count_ones() >= WARM_SOURCES;
+        let returns = self.returns + self.changes;
+        let known = returns >= PRIVATE_RETURNS;
+        Visit {
+            group: self.key,
+            id: None,
+            popularity: if warm { self.popularity(bucket) } else { 0.0 },
+            warm,
+            foreign: false,
+            private: known && self.changes * 20 <= returns,
+            public: known && self.changes * 4 >= returns,
+        }
+    }
+
+    /// `ln P(b | uniform) / (0.7 P(b | benign) + 0.3 P(b | uniform))`, with one pseudo-count a bucket.
+    fn popularity(&self, bucket: usize) -> f32 {
+        let share = |counts: &[u32; BUCKETS]| {
+            let total: f32 = counts.iter().map(|&count| count as f32 + 1.0).sum();
+            (counts[bucket] as f32 + 1.0) / total
+        };
+        let uniform = share(&self.objects);
+        let benign = share(&self.visits);
+        (uniform / ((1.0 - NULL_UNIFORM) * benign + NULL_UNIFORM * uniform)).ln()
+    }
+
+    fn learn(&mut self, from: usize, to: usize, new: bool, source: u64) {
+        self.total = self.total.saturating_add(1);
+        self.sources |= 1 << (source >> 59);
+        self.visits[from] = self.visits[from].saturating_add(1);
+        if new {
+            self.objects[to] = self.objects[to].saturating_add(1);
+        } else if from != to {
+            self.objects[from] = self.objects[from].saturating_sub(1);
+            self.objects[to] = self.objects[to].saturating_add(1);
+        }
+        if self.total >= 1 << 20 {
+            // Old habits fade; the shares stay.
+            self.total /= 2;
+            self.visits.iter_mut().for_each(|count| *count /= 2);
+        }
+    }
+}
+
+/// 0, 1, 2–3, 4–7, … for a count.
+fn bucket_of(count: u16) -> usize {
+    ((16 - count.leading_zeros()) as usize).min(BUCKETS - 1)
+}
+
+/// The identifier that a request names, where it is a number: in the path (`/items/42`,
+/// `/products/42.html`) or as the first numeric argument (`?page=3`, `?id=42`).
+pub fn number(path: &Path, query: &[u8], endpoint: &Resolved) -> Option<u64> {
+    let digits = |text: &[u8]| {
+        let number = text.iter().take_while(|b| b.is_ascii_digit()).count();
+        let text = core::str::from_utf8(&text[..number]).ok()?;
+        text.parse::<u64>().ok()
+    };
+    if endpoint.object && Token::of(path.last()).0 == Token::Int {
+        return digits(path.last());
+    }
+    query
+        .split(|&b| b == b'&')
+        .filter_map(|argument| argument.split_once_at(b'='))
+        .find(|(_, value)| {
+            !value.is_empty() && value.len() < 18 && value.iter().all(u8::is_ascii_digit)
+        })
+        .and_then(|(_, value)| digits(value))
+}
+
+trait SplitOnceAt {
+    fn split_once_at(&self, byte: u8) -> Option<(&[u8], &[u8])>;
+}
+
+impl SplitOnceAt for [u8] {
+    fn split_once_at(&self, byte: u8) -> Option<(&[u8], &[u8])> {
+        let at = self.iter().position(|&b| b == byte)?;
+        Some((&self[..at], &self[at + 1..]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hash::combine;
+
+    fn with_objects(test: impl FnOnce(&mut Objects<'_>)) {
+        let (mut counts, mut owners) = (vec![0; 8192], vec![0; 4096]);
+        let mut groups = vec![Group::default(); 64];
+        test(&mut Objects::new(&mut counts, &mut owners, &mut groups));
+    }
+
+    /// Popular objects speak for people, rare ones for a collector.
+    #[test]
+    fn popularity_tells_people_from_collectors() {
+        with_objects(|objects| {
+            let mut seed = 1u64;
+            for n in 0..6000u64 {
+                seed = combine(seed, n);
+                // Zipf-like over 300 objects: the square of a uniform number.
+                let u = (seed >> 40) as f32 / (1u64 << 24) as f32;
+                let object = (u * u * u * 300.0) as u64;
+                objects.visit(1, combine(object, 9), Some(object), combine(n % 50, 3), true, n);
+            }
+            let score = |objects: &mut Objects<'_>, object: u64| {
+                objects.visit(1, combine(object, 9), Some(object), 0, false, 0).popularity
+            };
+            assert!(score(objects, 0) < -0.5, "{}", score(objects, 0));
+            let uniform: f32 = (0..300).map(|object| score(objects, object)).sum::<f32>() / 300.0;
+            assert!(uniform > 0.1, "a collector gains {uniform} nats a request");
+        });
+    }
+
+    #[test]
+    fn private_objects_and_their_owners() {
+        with_objects(|objects| {
+            for round in 0..3 {
+                for owner in 0..60u64 {
+                    let (object, who) = (combine(owner, 5), combine(owner, 6));
+                    objects.visit(2, object, Some(owner), who, true, round);
+                }
+            }
+            let own = objects.visit(2, combine(7, 5), Some(7), combine(7, 6), false, 9);
+            assert!(own.private && !own.foreign);
+            let other = objects.visit(2, combine(8, 5), Some(8), combine(7, 6), false, 9);
+            assert!(other.foreign);
+        });
+    }
+
+    #[test]
+    fn numbers() {
+        let object = Resolved { template: 1, group: 1, known: true, object: true, siblings: 0 };
+        let page = Resolved { object: false, ..object };
+        let of = |path: &str, query: &str, endpoint| {
+            number(&Path::new(path.as_bytes()), query.as_bytes(), endpoint)
+        };
+        assert_eq!(of("/items/42", "", &object), Some(42));
+        assert_eq!(of("/products/7.html", "", &object), Some(7));
+        assert_eq!(of("/search", "q=lamp&page=3", &page), Some(3));
+        assert_eq!(of("/search", "q=lamp", &page), None);
+        assert_eq!(of("/a", "x=99999999999999999999999", &page), None);
+    }
+}

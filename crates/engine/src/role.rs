@@ -1,0 +1,214 @@
+//! What an endpoint is for: configured, or read off its path, its method and its answers.
+
+use aho_corasick::{AhoCorasick, BuildError};
+
+use crate::path::Path;
+use crate::record::{Method, PATH_MAX, RequestRecord, flags};
+use crate::token::Token;
+
+/// Role of an endpoint. The discriminants travel in records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Role {
+    /// Nothing special, or not known yet.
+    Auto = 0,
+    /// Tries credentials.
+    Login = 1,
+    /// Creates an account.
+    Registration = 2,
+    /// Publishes something: comments, messages, reviews.
+    Content = 3,
+    /// Reserves or buys.
+    Checkout = 4,
+    /// An object of somebody's.
+    Object = 5,
+    /// An object of the catalogue, a list or a search.
+    Catalog = 6,
+    /// A file that pages pull in.
+    Static = 7,
+    /// Not judged.
+    Ignore = 8,
+}
+
+impl Role {
+    /// All roles, in the order of their discriminants.
+    pub const ALL: [Self; 9] = [
+        Self::Auto,
+        Self::Login,
+        Self::Registration,
+        Self::Content,
+        Self::Checkout,
+        Self::Object,
+        Self::Catalog,
+        Self::Static,
+        Self::Ignore,
+    ];
+
+    /// The name used in `api_abuse_endpoint`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Login => "login",
+            Self::Registration => "registration",
+            Self::Content => "content",
+            Self::Checkout => "checkout",
+            Self::Object => "object",
+            Self::Catalog => "catalog",
+            Self::Static => "static",
+            Self::Ignore => "ignore",
+        }
+    }
+
+    /// The role with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.name() == name)
+    }
+}
+
+/// Words of the last two segments that a login is named by.
+const LOGIN: &str = include_str!("role/login.txt");
+/// The same for registrations.
+const REGISTRATION: &str = include_str!("role/registration.txt");
+/// The same for what publishes.
+const CONTENT: &str = include_str!("role/content.txt");
+/// The same for what reserves or buys.
+const CHECKOUT: &str = include_str!("role/checkout.txt");
+/// Extensions of what pages pull in; a miss is somebody's broken link.
+const RESOURCES: &str = include_str!("role/resources.txt");
+
+/// The words that name roles, compiled.
+#[derive(Debug)]
+pub struct Roles {
+    words: AhoCorasick,
+    /// Role of each word.
+    roles: Vec<Role>,
+}
+
+impl Roles {
+    /// Compiles the lists. Where words of several roles occur, the role listed first counts.
+    pub fn new() -> Result<Self, BuildError> {
+        let lists = [
+            (Role::Login, LOGIN),
+            (Role::Registration, REGISTRATION),
+            (Role::Checkout, CHECKOUT),
+            (Role::Content, CONTENT),
+        ];
+        let words = || lists.iter().flat_map(|(role, list)| list.lines().map(|word| (*role, word)));
+        Ok(Self {
+            words: AhoCorasick::new(words().map(|(_, word)| format!("-{word}-")))?,
+            roles: words().map(|(role, _)| role).collect(),
+        })
+    }
+
+    /// The role of a request: the configured one, or what its path says.
+    pub fn of(&self, record: &RequestRecord<'_>, path: &Path) -> Role {
+        let configured =
+            Role::ALL.get(usize::from(record.head.role)).copied().unwrap_or(Role::Auto);
+        if configured != Role::Auto {
+            return configured;
+        }
+        if is_resource(path) {
+            return Role::Static;
+        }
+        let mut text = [b'-'; PATH_MAX + 2];
+        let words = words(path, &mut text);
+        let first = self.words.find_overlapping_iter(words).map(|found| found.pattern().as_usize());
+        let role = first.min().and_then(|word| self.roles.get(word).copied());
+        match role {
+            // `PUT /users/5` changes a user.
+            Some(Role::Registration) if Token::of(path.last()).0 != Token::Literal => Role::Auto,
+            role => role.unwrap_or(Role::Auto),
+        }
+    }
+}
+
+/// The last two segments, lower case, with everything that joins words turned into `-`:
+/// `/users/Sign_In.php` is `-users-sign-in-php-`.
+fn words<'t>(path: &Path, text: &'t mut [u8; PATH_MAX + 2]) -> &'t [u8] {
+    let tail = path.as_bytes();
+    let tail = tail.strip_suffix(b"/").unwrap_or(tail);
+    let start = tail.iter().rposition(|&b| b == b'/').unwrap_or(0);
+    let start = tail[..start].iter().rposition(|&b| b == b'/').unwrap_or(start);
+    let tail = &tail[start..];
+    for (to, from) in text[1..].iter_mut().zip(tail) {
+        *to = if from.is_ascii_alphanumeric() { from.to_ascii_lowercase() } else { b'-' };
+    }
+    text[tail.len() + 1] = b'-';
+    &text[..tail.len() + 2]
+}
+
+/// Pulled in by a page rather than visited.
+pub fn is_resource(path: &Path) -> bool {
+    let extension = path.extension();
+    !extension.is_empty()
+        && RESOURCES.lines().any(|known| extension.eq_ignore_ascii_case(known.as_bytes()))
+}
+
+/// The path of a programming interface, where 2xx is success and nothing is a form.
+pub fn is_interface(path: &Path) -> bool {
+    const NAMES: [&[u8]; 8] =
+        [b"api", b"rest", b"oauth", b"oauth2", b"graphql", b"token", b"tokens", b"rpc"];
+    path.segments().any(|segment| {
+        let version = segment.len() <= 3
+            && matches!(segment.first(), Some(b'v' | b'V'))
+            && segment[1..].iter().all(u8::is_ascii_digit);
+        version || NAMES.iter().any(|name| segment.eq_ignore_ascii_case(name))
+    })
+}
+
+/// A page that a person or a crawler visits, as opposed to what pages fetch for themselves. Access
+/// logs do not say content types: there, everything that is no file of a page is one.
+pub fn is_page(record: &RequestRecord<'_>, path: &Path) -> bool {
+    let visited = record.method() == Method::Get && !is_resource(path);
+    visited && (record.has(flags::HTML) || (record.has(flags::FROM_LOG) && !is_interface(path)))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::record::RecordHead;
+
+    fn role(method: Method, path: &str) -> Role {
+        let head = RecordHead { method: method as u8, ..RecordHead::default() };
+        let record = RequestRecord {
+            head,
+            application: b"",
+            path: path.as_bytes(),
+            query: b"",
+            user_agent: b"",
+        };
+        Roles::new().unwrap().of(&record, &Path::new(path.as_bytes()))
+    }
+
+    #[test]
+    fn roles_by_name() {
+        for (path, expected) in [
+            ("/login", Role::Login),
+            ("/account/login", Role::Login),
+            ("/users/sign_in", Role::Login),
+            ("/wp-login.php", Role::Login),
+            ("/rest/user/login", Role::Login),
+            ("/oauth/token", Role::Login),
+            ("/api/v1/sessions", Role::Login),
+            ("/Account/LogOn", Role::Login),
+            ("/register", Role::Registration),
+            ("/api/v2/sign-up", Role::Registration),
+            ("/join_form", Role::Registration),
+            ("/users", Role::Registration),
+            ("/cart", Role::Checkout),
+            ("/api/cart/items", Role::Checkout),
+            ("/wp-comments-post.php", Role::Content),
+            ("/products/7/reviews", Role::Content),
+            ("/feedback", Role::Content),
+            ("/authors", Role::Auto),
+            ("/tokenizer", Role::Auto),
+            ("/blogging/in", Role::Auto),
+            ("/api/metrics", Role::Auto),
+            ("/static/login.js", Role::Static),
+        ] {
+            assert_eq!(role(Method::Post, path), expected, "{path}");
+        }
+        assert_eq!(role(Method::Put, "/users/5"), Role::Auto);
+    }
+}
