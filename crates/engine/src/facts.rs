@@ -18,6 +18,8 @@ use crate::role::{self, Role};
 pub struct Facts {
     /// What it says about scanning.
     pub contact: Contact,
+    /// What it was in contact with: the path, and the query if that is an attack.
+    pub contact_key: u64,
     /// What it says about logging in.
     pub login: Login,
     /// The login seems to fail for people, too.
@@ -112,6 +114,10 @@ impl Engine<'_> {
         let refused = collected && endpoint.object && matches!(head.status, 401 | 403 | 404);
         Some(Facts {
             contact,
+            contact_key: match contact {
+                Contact::Payload => combine(path_key, self.config.seed.table(record.query)),
+                _ => path_key,
+            },
             login,
             login_outage,
             role,
@@ -179,7 +185,11 @@ impl Engine<'_> {
         };
         let contact = vulnerability_scanning::classify(&context, record, path, endpoint);
         // A name that only attacks use does not become harmless because many attack.
-        let taught = if contact == Contact::Probe { standing.vouched } else { true };
+        let taught = if matches!(contact, Contact::Probe | Contact::Payload) {
+            standing.vouched
+        } else {
+            true
+        };
         if standing.teaches && contact == Contact::Served {
             self.served.insert(path_key, address);
         } else if is_miss(head.status) && taught {

@@ -60,9 +60,13 @@ impl Patterns {
             || self.probes.find_overlapping_iter(text).any(|found| whole(found.end()))
     }
 
-    /// An attack in the query or in the raw path.
-    pub fn has_payload(&self, path: &Path, raw_path: &[u8], query: &[u8]) -> bool {
-        path.as_bytes().contains(&0) || self.is_attack(raw_path) || self.is_attack(query)
+    /// An attack in the raw path, the query or the User-Agent.
+    pub fn has_payload(&self, path: &Path, record: &RequestRecord<'_>) -> bool {
+        let odd = |b: &u8| matches!(b, b'<' | b'{' | b'$' | b'`');
+        path.as_bytes().contains(&0)
+            || self.is_attack(record.path)
+            || self.is_attack(record.query)
+            || (record.user_agent.iter().any(odd) && self.is_attack(record.user_agent))
     }
 
     /// Whether a text holds an attack, decoded where it is encoded.
@@ -142,7 +146,14 @@ mod tests {
         }
         let payload = |target: &str| {
             let (path, query) = target.split_once('?').unwrap_or((target, ""));
-            patterns.has_payload(&Path::new(path.as_bytes()), path.as_bytes(), query.as_bytes())
+            let record = RequestRecord {
+                head: crate::record::RecordHead::default(),
+                application: b"",
+                path: path.as_bytes(),
+                query: query.as_bytes(),
+                user_agent: b"",
+            };
+            patterns.has_payload(&Path::new(path.as_bytes()), &record)
         };
         assert!(payload("/search?q=%3Cscript%3Ealert(1)%3C/script%3E"));
         assert!(payload("/item?id=1'+union/**/select+1,2"));
