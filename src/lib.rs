@@ -1,1 +1,48 @@
-//! x
+//! API Abuse Prevention for NGINX: the dynamic module.
+//!
+//! # The life of a request
+//!
+//! 1. **ACCESS** ([`phases::access`]). At its first pass through a location with `api_abuse`, a
+//!    request is given a [`request_state::RequestState`]: application, address, [`client`],
+//!    and the entry of the denylist that it meets, if any. No lock is taken, nobody is waited for;
+//!    two look-ups read two words each. In `block` mode a denied request ends here.
+//! 2. NGINX serves the request, however many internal redirects that takes. The state survives them.
+//! 3. **LOG** ([`phases::log`]). The finished request, an early error or a denied one included,
+//!    becomes one [`api_abuse_engine::RequestRecord`] in the worker's own lane of the shared
+//!    memory, and the doorbell rings if the detector sleeps.
+//! 4. **The detector** ([`detector`]). Every [`worker`] runs a thread, and the one that holds the
+//!    zone's lease drains all lanes, lets the engine judge, and writes convictions into the
+//!    denylist, where step 1 of the next request in any worker finds them.
+//! 5. **Housekeeping** ([`housekeeping`]) puts what happened into words, and a timer on the main
+//!    thread writes them to the error log.
+//!
+//! # Where things are
+//!
+//! | | |
+//! | --- | --- |
+//! | [`module`] | the tables by which NGINX finds all this |
+//! | [`directives`], [`conf`] | what can be configured, and what was |
+//! | [`zone`] | the shared memory through starts, reloads and changes of size |
+//! | [`variables`], [`status`], [`text`] | what is shown, and how it is written |
+//! | [`ffi`] | the border to NGINX: all unsafe code but the tables |
+//!
+//! Whatever goes wrong in here, requests are served: every entry from C runs under one guard that
+//! turns a panic into "pass" ([`ffi::guard`]), and a detector that keeps failing is switched off.
+
+// The library exports nothing to Rust; its documentation is for those who work on it.
+#![allow(rustdoc::private_intra_doc_links)]
+
+mod client;
+mod conf;
+mod detector;
+mod directives;
+mod ffi;
+mod housekeeping;
+mod module;
+mod phases;
+mod request_state;
+mod status;
+mod text;
+mod variables;
+mod worker;
+mod zone;

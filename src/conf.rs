@@ -1,0 +1,152 @@
+//! What the directives set: once for the whole `http` block, and for each server and location.
+
+use std::cell::{Cell, OnceCell};
+use std::rc::Rc;
+
+use api_abuse_engine::hash::Seed;
+
+use crate::ffi::conf::{ComplexValue, Cycle};
+use crate::ffi::shm::Shared;
+
+/// Status of a denial when no `api_abuse_deny_status` says otherwise.
+const DENY_STATUS: u16 = 403;
+
+/// What holds for the whole `http` block.
+#[derive(Debug, Default)]
+pub(crate) struct MainConf {
+    /// `api_abuse_zone`.
+    pub(crate) zone: Option<ZoneConf>,
+    /// `api_abuse_deny_loopback`.
+    pub(crate) deny_loopback: Option<bool>,
+    /// The applications that `api_abuse` names, each once.
+    pub(crate) applications: Vec<Rc<Application>>,
+    /// Where the first application was enabled.
+    pub(crate) enabled_at: Option<String>,
+    /// Set when NGINX has mapped the zone; workers inherit it.
+    ready: OnceCell<Ready>,
+}
+
+/// `api_abuse_zone NAME:SIZE`.
+#[derive(Debug)]
+pub(crate) struct ZoneConf {
+    pub(crate) name: String,
+    /// File and line of the directive.
+    pub(crate) place: String,
+    pub(crate) cycle: Option<Cycle>,
+}
+
+/// The zone of a configuration that was loaded.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ready {
+    pub(crate) shared: Shared,
+    /// Monotonic milliseconds when the configuration was loaded: what tells one load from the next.
+    pub(crate) loaded_ms: u64,
+}
+
+/// An application that the configuration names.
+#[derive(Debug)]
+pub(crate) struct Application {
+    pub(crate) name: Vec<u8>,
+    /// Its name under the zone's seed, which is not known before the zone is mapped.
+    key: Cell<u64>,
+}
+
+/// `api_abuse`.
+#[derive(Clone, Debug)]
+pub(crate) enum Selector {
+    Off,
+    Named(Rc<Application>),
+    Variable(ComplexValue),
+}
+
+/// `api_abuse_mode`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Off,
+    Monitor,
+    Block,
+}
+
+/// What holds for a location. `None`: as in the block around it.
+#[derive(Debug, Default)]
+pub(crate) struct LocationConf {
+    /// `api_abuse`.
+    pub(crate) application: Option<Selector>,
+    /// `api_abuse_mode`.
+    pub(crate) mode: Option<Mode>,
+    /// `api_abuse_deny_status`.
+    pub(crate) deny_status: Option<u16>,
+}
+
+impl MainConf {
+    /// The application of this name, the same one each time it is named.
+    pub(crate) fn application(&mut self, name: &[u8]) -> Rc<Application> {
+        if let Some(known) = self.applications.iter().find(|known| known.name == name) {
+            return Rc::clone(known);
+        }
+        let application = Rc::new(Application { name: name.to_vec(), key: Cell::new(0) });
+        self.applications.push(Rc::clone(&application));
+        application
+    }
+
+    /// Whether the module has anything to do with this configuration's requests.
+    pub(crate) fn in_use(&self) -> bool {
+        self.enabled_at.is_some()
+    }
+
+    /// Called once, when NGINX has mapped the zone.
+    pub(crate) fn zone_is_ready(&self, ready: Ready) {
+        let seed = Seed(ready.shared.zone.seed());
+        for application in &self.applications {
+            application.key.set(seed.table(&application.name));
+        }
+        // A second call would be NGINX mapping one zone twice; the first answer stays.
+        let _ = self.ready.set(ready);
+    }
+
+    /// The zone, when there is one and NGINX has mapped it.
+    pub(crate) fn ready(&self) -> Option<Ready> {
+        self.ready.get().copied()
+    }
+}
+
+impl Application {
+    /// Key of the application in records and in the denylist.
+    pub(crate) fn key(&self) -> u64 {
+        self.key.get()
+    }
+}
+
+impl LocationConf {
+    /// Takes from the block around it what the location does not say itself.
+    pub(crate) fn inherit(&mut self, around: &Self) {
+        self.application = self.application.take().or_else(|| around.application.clone());
+        self.mode = self.mode.or(around.mode);
+        self.deny_status = self.deny_status.or(around.deny_status);
+    }
+
+    /// The application of requests here; `None` when they belong to none, or nothing is done.
+    pub(crate) fn selector(&self) -> Option<&Selector> {
+        let off = self.mode() == Mode::Off;
+        self.application.as_ref().filter(|selector| !off && !matches!(selector, Selector::Off))
+    }
+
+    pub(crate) fn mode(&self) -> Mode {
+        self.mode.unwrap_or(Mode::Monitor)
+    }
+
+    pub(crate) fn deny_status(&self) -> u16 {
+        self.deny_status.unwrap_or(DENY_STATUS)
+    }
+}
+
+/// What can only be checked when all of the `http` block was read.
+pub(crate) fn check(conf: &MainConf) -> Result<(), String> {
+    match (&conf.enabled_at, &conf.zone) {
+        (Some(place), None) => Err(format!(
+            "\"api_abuse\" needs a zone: add \"api_abuse_zone NAME:SIZE;\" \
+             to the \"http\" block in {place}"
+        )),
+        _ => Ok(()),
+    }
+}

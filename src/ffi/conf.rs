@@ -1,0 +1,317 @@
+//! NGINX's configuration: directives, their contexts, and the structures that they fill.
+
+use core::ffi::{CStr, c_char, c_void};
+use core::marker::PhantomData;
+use core::ptr::{self, NonNull};
+
+use ngx::core::{NGX_CONF_ERROR, NGX_CONF_OK, Pool, Status};
+use ngx::ffi::{
+    NGX_CONF_NOARGS, NGX_CONF_TAKE1, NGX_HTTP_LOC_CONF, NGX_HTTP_LOC_CONF_OFFSET,
+    NGX_HTTP_MAIN_CONF, NGX_HTTP_SRV_CONF, ngx_array_t, ngx_command_t, ngx_conf_log_error,
+    ngx_conf_t, ngx_core_conf_t, ngx_core_module, ngx_cycle_t, ngx_http_compile_complex_value,
+    ngx_http_compile_complex_value_t, ngx_http_complex_value_t, ngx_http_conf_ctx_t,
+    ngx_http_core_loc_conf_t, ngx_http_core_module, ngx_int_t, ngx_str_t, ngx_uint_t,
+};
+
+use crate::conf::{LocationConf, MainConf};
+use crate::ffi::error_log::{Level, Log};
+use crate::ffi::guard::guarded;
+use crate::ffi::{phase, response, variable};
+use crate::{conf, module};
+
+/// Where a directive may stand.
+#[derive(Clone, Copy)]
+pub(crate) enum Context {
+    Http,
+    Location,
+    HttpServerLocation,
+}
+
+/// How many arguments a directive takes.
+#[derive(Clone, Copy)]
+pub(crate) enum Arguments {
+    None,
+    One,
+}
+
+/// Why a configuration is refused.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// NGINX has already said so.
+    Said,
+    /// To be written to the log, with the place where it was found.
+    Because(String),
+}
+
+impl From<String> for Refusal {
+    fn from(message: String) -> Self {
+        Self::Because(message)
+    }
+}
+
+/// One row of the table of directives.
+pub(crate) struct Directive {
+    pub(crate) name: &'static CStr,
+    pub(crate) context: Context,
+    pub(crate) arguments: Arguments,
+    /// Takes the directive's name and its arguments.
+    pub(crate) parse: fn(&mut Conf<'_>, &[&[u8]]) -> Result<(), Refusal>,
+}
+
+impl Directive {
+    /// The row in NGINX's form. All rows share one setter, which finds its row in `post`.
+    pub(crate) const fn command(&'static self) -> ngx_command_t {
+        let context = match self.context {
+            Context::Http => NGX_HTTP_MAIN_CONF,
+            Context::Location => NGX_HTTP_LOC_CONF,
+            Context::HttpServerLocation => {
+                NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF | NGX_HTTP_LOC_CONF
+            }
+        };
+        let arguments = match self.arguments {
+            Arguments::None => NGX_CONF_NOARGS,
+            Arguments::One => NGX_CONF_TAKE1,
+        };
+        let name =
+            ngx_str_t { len: self.name.count_bytes(), data: self.name.as_ptr().cast_mut().cast() };
+        ngx_command_t {
+            name,
+            type_: (context | arguments) as ngx_uint_t,
+            set: Some(set_directive),
+            conf: NGX_HTTP_LOC_CONF_OFFSET,
+            offset: 0,
+            post: ptr::from_ref(self).cast_mut().cast(),
+        }
+    }
+}
+
+unsafe extern "C" fn set_directive(
+    cf: *mut ngx_conf_t,
+    command: *mut ngx_command_t,
+    _conf: *mut c_void,
+) -> *mut c_char {
+    guarded(NGX_CONF_ERROR, || {
+        // SAFETY: NGINX hands in the row that it found the directive's name in. All rows were made
+        // by Directive::command, so `post` is a directive of the static table.
+        let directive = unsafe { &*(*command).post.cast::<Directive>() };
+        // SAFETY: NGINX hands in the configuration that it reads, for the time of this call.
+        let mut conf = unsafe { Conf::from_raw(cf) };
+        let arguments = conf.arguments();
+        let parsed = (directive.parse)(&mut conf, &arguments);
+        if conf.report(&parsed) { NGX_CONF_OK } else { NGX_CONF_ERROR }
+    })
+}
+
+/// The configuration while NGINX reads it.
+pub(crate) struct Conf<'a> {
+    raw: NonNull<ngx_conf_t>,
+    life: PhantomData<&'a mut ngx_conf_t>,
+}
+
+impl<'a> Conf<'a> {
+    /// # Safety
+    ///
+    /// `cf` must be what NGINX handed to a configuration callback, and not be used by anyone else
+    /// during `'a`.
+    unsafe fn from_raw(cf: *mut ngx_conf_t) -> Self {
+        // SAFETY: NGINX never passes NULL here.
+        Self { raw: unsafe { NonNull::new_unchecked(cf) }, life: PhantomData }
+    }
+
+    /// For the other files of this layer.
+    pub(super) fn as_ptr(&self) -> *mut ngx_conf_t {
+        self.raw.as_ptr()
+    }
+
+    /// The directive's name and arguments.
+    fn arguments(&self) -> Vec<&'a [u8]> {
+        // SAFETY: while a directive is set, `args` is an array of strings in the pool of the
+        // configuration, which outlives 'a.
+        unsafe {
+            let arguments: *const ngx_array_t = (*self.as_ptr()).args;
+            let strings = (*arguments).elts.cast::<ngx_str_t>();
+            (0..(*arguments).nelts).map(|i| (*strings.add(i)).as_bytes()).collect()
+        }
+    }
+
+    fn context(&self) -> *const ngx_http_conf_ctx_t {
+        // SAFETY: inside an `http` block, `ctx` is the http module's context.
+        unsafe { (*self.as_ptr()).ctx.cast() }
+    }
+
+    /// What [`Self::main`] refers to.
+    pub(super) fn main_ptr(&self) -> *mut MainConf {
+        // SAFETY: inside an `http` block there is a slot for every http module.
+        unsafe { (*(*self.context()).main_conf.add(module::context_index())).cast() }
+    }
+
+    /// What holds for the whole `http` block.
+    pub(crate) fn main(&mut self) -> &mut MainConf {
+        // SAFETY: what create_main made; `&mut self` keeps a second reference away.
+        unsafe { &mut *self.main_ptr() }
+    }
+
+    /// What holds for the block that is read: `http`, `server` or `location`.
+    pub(crate) fn location(&mut self) -> &mut LocationConf {
+        // SAFETY: the slot holds what create_location made; `&mut self` keeps a second reference
+        // away.
+        unsafe {
+            let slot = (*self.context()).loc_conf.add(module::context_index());
+            &mut *(*slot).cast::<LocationConf>()
+        }
+    }
+
+    /// The cycle that the configuration is for.
+    pub(crate) fn cycle(&self) -> Option<Cycle> {
+        // SAFETY: `cycle` is set in every configuration.
+        NonNull::new(unsafe { (*self.as_ptr()).cycle }).map(Cycle)
+    }
+
+    /// File and line, as NGINX writes them.
+    pub(crate) fn place(&self) -> String {
+        // SAFETY: while a file is read, `conf_file` describes it; its name ends with a NUL.
+        unsafe {
+            let Some(file) = (*self.as_ptr()).conf_file.as_ref() else {
+                return "command line".to_owned();
+            };
+            let name = String::from_utf8_lossy(file.file.name.as_bytes());
+            format!("{name}:{}", file.line)
+        }
+    }
+
+    /// Compiles a value with variables.
+    pub(crate) fn compile(&mut self, value: &[u8]) -> Result<ComplexValue, Refusal> {
+        // SAFETY: the pool lives as long as the configuration; NGINX copies nothing of `text` that
+        // it needs later, so it must lie in that pool, too. It reports what it refuses.
+        unsafe {
+            let pool = Pool::from_ngx_pool((*self.as_ptr()).pool);
+            let compiled = pool.calloc_type::<ngx_http_complex_value_t>();
+            let Some(mut text) = ngx_str_t::from_bytes(pool.as_ptr(), value) else {
+                return Err(Refusal::Because("no memory".to_owned()));
+            };
+            let mut job: ngx_http_compile_complex_value_t = core::mem::zeroed();
+            job.cf = self.as_ptr();
+            job.value = &raw mut text;
+            job.complex_value = compiled;
+            if compiled.is_null() || ngx_http_compile_complex_value(&raw mut job) != 0 {
+                return Err(Refusal::Said);
+            }
+            Ok(ComplexValue(NonNull::new_unchecked(compiled)))
+        }
+    }
+
+    /// Makes the block's content the module's status page.
+    pub(crate) fn serve_status(&mut self) {
+        // SAFETY: the core module's slot of the location that is read, made before ours.
+        unsafe {
+            let index = (&raw const ngx_http_core_module).read().ctx_index;
+            let slot = (*self.context()).loc_conf.add(index);
+            (*(*slot).cast::<ngx_http_core_loc_conf_t>()).handler = Some(response::serve_status);
+        }
+    }
+
+    /// Writes what speaks against the configuration to the log; whether nothing does.
+    fn report(&self, result: &Result<(), Refusal>) -> bool {
+        if let Err(Refusal::Because(message)) = result {
+            let level = Level::Emerg.number();
+            // SAFETY: the text goes in with its length, never as a format.
+            unsafe {
+                let format = c"%*s".as_ptr();
+                let (len, text) = (message.len(), message.as_ptr());
+                ngx_conf_log_error(level, self.as_ptr(), 0, format, len, text);
+            }
+        }
+        result.is_ok()
+    }
+}
+
+/// A compiled value with variables. Lies in the pool of the configuration, which outlives every
+/// request that is served with it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ComplexValue(NonNull<ngx_http_complex_value_t>);
+
+impl ComplexValue {
+    /// For the other files of this layer.
+    pub(super) fn as_ptr(self) -> *mut ngx_http_complex_value_t {
+        self.0.as_ptr()
+    }
+}
+
+/// The cycle that a configuration belongs to: something to ask when all of it was read. Kept only
+/// in structures that lie in the cycle's own pool.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cycle(NonNull<ngx_cycle_t>);
+
+impl Cycle {
+    /// Worker processes.
+    pub(crate) fn workers(self) -> u32 {
+        // SAFETY: the cycle lives, see above; the core module's slot always holds its configuration.
+        let workers = unsafe {
+            let index = (&raw const ngx_core_module).read().index;
+            let core = *(*self.0.as_ptr()).conf_ctx.add(index);
+            core.cast::<ngx_core_conf_t>().as_ref().map_or(1, |core| core.worker_processes)
+        };
+        u32::try_from(workers).unwrap_or(1).max(1)
+    }
+}
+
+pub(crate) unsafe extern "C" fn create_main(cf: *mut ngx_conf_t) -> *mut c_void {
+    // SAFETY: the caller is NGINX, which says so of `cf`.
+    guarded(ptr::null_mut(), || unsafe { create::<MainConf>(cf) })
+}
+
+pub(crate) unsafe extern "C" fn create_location(cf: *mut ngx_conf_t) -> *mut c_void {
+    // SAFETY: the caller is NGINX, which says so of `cf`.
+    guarded(ptr::null_mut(), || unsafe { create::<LocationConf>(cf) })
+}
+
+/// A structure in the pool of the configuration, dropped with it.
+///
+/// # Safety
+///
+/// `cf` must be a configuration of NGINX's.
+unsafe fn create<T: Default>(cf: *mut ngx_conf_t) -> *mut c_void {
+    // SAFETY: every configuration has a pool.
+    unsafe { Pool::from_ngx_pool((*cf).pool) }.allocate(T::default()).cast()
+}
+
+pub(crate) unsafe extern "C" fn merge_location(
+    _cf: *mut ngx_conf_t,
+    parent: *mut c_void,
+    child: *mut c_void,
+) -> *mut c_char {
+    guarded(NGX_CONF_ERROR, || {
+        // SAFETY: NGINX hands in what create_location made for two different blocks.
+        let (parent, child) =
+            unsafe { (&*parent.cast::<LocationConf>(), &mut *child.cast::<LocationConf>()) };
+        child.inherit(parent);
+        NGX_CONF_OK
+    })
+}
+
+/// Runs before the `http` block is read.
+pub(crate) unsafe extern "C" fn preconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
+    guarded(Status::NGX_ERROR.into(), || {
+        // SAFETY: NGINX hands in the configuration that it is about to read.
+        let added = variable::register(&unsafe { Conf::from_raw(cf) });
+        if added { Status::NGX_OK.into() } else { Status::NGX_ERROR.into() }
+    })
+}
+
+/// Runs when the `http` block was read and merged.
+pub(crate) unsafe extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
+    guarded(Status::NGX_ERROR.into(), || {
+        // SAFETY: NGINX hands in the configuration that it read.
+        let mut conf = unsafe { Conf::from_raw(cf) };
+        let checked = conf::check(conf.main());
+        if let Err(message) = &checked {
+            // Not through Conf::report, which would add the line where the block ends.
+            // SAFETY: the configuration's log, for the time of this call.
+            if let Some(log) = unsafe { Log::from_raw((*cf).log) } {
+                log.write(Level::Emerg, format_args!("{message}"));
+            }
+        }
+        let ready = checked.is_ok() && (!conf.main().in_use() || phase::register(&conf));
+        if ready { Status::NGX_OK.into() } else { Status::NGX_ERROR.into() }
+    })
+}

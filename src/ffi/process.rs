@@ -1,0 +1,84 @@
+//! The processes of NGINX and the module's hooks in their lives.
+
+use ngx::core::Status;
+use ngx::ffi::{
+    NGX_PROCESS_SINGLE, NGX_PROCESS_WORKER, ngx_cycle_t, ngx_exiting, ngx_http_conf_ctx_t,
+    ngx_http_module, ngx_int_t, ngx_pid, ngx_process, ngx_quit, ngx_terminate,
+};
+
+use crate::conf::MainConf;
+use crate::ffi::error_log::Log;
+use crate::ffi::guard::{guarded, install_panic_hook};
+use crate::{module, worker};
+
+/// Whether this process answers requests. Cache manager and loader call the same hooks and do not.
+fn answers_requests() -> bool {
+    // SAFETY: written by the main thread before the hooks run, which run on the main thread.
+    let process = unsafe { ngx_process };
+    process == NGX_PROCESS_WORKER as usize || process == NGX_PROCESS_SINGLE as usize
+}
+
+/// Whether this process was told to go. May be asked from any thread.
+pub(crate) fn leaving() -> bool {
+    // SAFETY: words that signal handlers and the main thread set to 1 and nobody takes back;
+    // volatile, because they change behind the compiler's back.
+    unsafe {
+        (&raw const ngx_exiting).read_volatile() != 0
+            || (&raw const ngx_quit).read_volatile() != 0
+            || (&raw const ngx_terminate).read_volatile() != 0
+    }
+}
+
+/// This process's id.
+pub(crate) fn pid() -> u32 {
+    // SAFETY: set once, when the process starts.
+    unsafe { ngx_pid as u32 }
+}
+
+/// Runs in the process that read the configuration. NGINX calls it for `nginx -t` as well, and it
+/// may not touch a live zone. Only without a master process there is something to do: the zone of
+/// the last configuration is about to be unmapped, under the thread that works on it.
+pub(crate) unsafe extern "C" fn init_module(cycle: *mut ngx_cycle_t) -> ngx_int_t {
+    guarded(Status::NGX_ERROR.into(), || {
+        install_panic_hook();
+        // SAFETY: NGINX hands in the new cycle, complete but for being announced.
+        worker::configuration_replaced(unsafe { configuration(cycle) });
+        Status::NGX_OK.into()
+    })
+}
+
+/// Runs in every new process, after the fork.
+pub(crate) unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
+    // A worker whose hook fails takes NGINX down with it; one without a detector only detects less.
+    guarded(Status::NGX_OK.into(), || {
+        install_panic_hook();
+        // SAFETY: NGINX hands in the running cycle.
+        let configuration = unsafe { configuration(cycle) };
+        if let Some((conf, log)) = configuration.filter(|_| answers_requests()) {
+            worker::start(conf, log);
+        }
+        Status::NGX_OK.into()
+    })
+}
+
+/// Runs when a worker ends in good order.
+pub(crate) unsafe extern "C" fn exit_process(_cycle: *mut ngx_cycle_t) {
+    guarded((), worker::stop);
+}
+
+/// The module's part of a cycle's `http` block, and the cycle's log; `None` when there is no such
+/// block.
+///
+/// # Safety
+///
+/// `cycle` must be a cycle whose configuration was read, and outlive the result.
+unsafe fn configuration<'a>(cycle: *mut ngx_cycle_t) -> Option<(&'a MainConf, Log<'a>)> {
+    // SAFETY: `conf_ctx` has a slot for every module of the cycle, the http module's holds its
+    // context or NULL, and `main_conf` in there has a slot for every http module.
+    unsafe {
+        let http = *(*cycle).conf_ctx.add((&raw const ngx_http_module).read().index);
+        let context = http.cast::<ngx_http_conf_ctx_t>().as_ref()?;
+        let slot = context.main_conf.add(module::context_index());
+        Some(((*slot).cast::<MainConf>().as_ref()?, Log::from_raw((*cycle).log)?))
+    }
+}

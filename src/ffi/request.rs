@@ -1,0 +1,313 @@
+//! A request, as far as the module looks at it.
+
+use core::ffi::c_void;
+use core::marker::PhantomData;
+use core::net::{Ipv4Addr, Ipv6Addr};
+use core::ptr::{self, NonNull};
+use core::slice;
+
+use ngx::core::Pool;
+use ngx::ffi::{
+    NGX_HTTP_VERSION_9, ngx_http_complex_value, ngx_http_finalize_request, ngx_http_request_t,
+    ngx_http_upstream_state_t, ngx_int_t, ngx_msec_t, ngx_pool_cleanup_add, ngx_str_t,
+    ngx_table_elt_t,
+};
+
+use crate::conf::{LocationConf, MainConf};
+use crate::ffi::clock;
+use crate::ffi::conf::ComplexValue;
+use crate::ffi::headers::Headers;
+use crate::module;
+use crate::request_state::RequestState;
+
+/// A request during one callback. NGINX's pointers in it may be NULL at any time: a request that
+/// could not be parsed has no URI, no method and no headers, and is still logged.
+pub(crate) struct Request<'r> {
+    raw: NonNull<ngx_http_request_t>,
+    life: PhantomData<&'r ngx_http_request_t>,
+}
+
+impl Request<'_> {
+    /// # Safety
+    ///
+    /// `r` must be what NGINX handed to a callback, and the result not outlive the callback.
+    pub(super) unsafe fn from_raw(r: *mut ngx_http_request_t) -> Self {
+        // SAFETY: NGINX never passes NULL.
+        Self { raw: unsafe { NonNull::new_unchecked(r) }, life: PhantomData }
+    }
+
+    /// For the other files of this layer.
+    pub(super) fn as_ptr(&self) -> *mut ngx_http_request_t {
+        self.raw.as_ptr()
+    }
+
+    /// The request's fields. Nobody changes them while a callback looks at them; the methods that
+    /// let NGINX change them do not hold this reference.
+    pub(super) fn raw(&self) -> &ngx_http_request_t {
+        // SAFETY: valid by the contract of `from_raw`.
+        unsafe { self.raw.as_ref() }
+    }
+
+    pub(super) fn pool(&self) -> Pool {
+        // SAFETY: a request has its pool until after the log phase.
+        unsafe { Pool::from_ngx_pool(self.raw().pool) }
+    }
+
+    /// Whether this is the client's request, and no subrequest of it.
+    pub(crate) fn is_main(&self) -> bool {
+        ptr::eq(self.raw().main, self.as_ptr())
+    }
+
+    /// Whether it was redirected internally: to an error page, by `try_files`, `X-Accel-Redirect`…
+    pub(crate) fn is_internal(&self) -> bool {
+        self.raw().internal() != 0
+    }
+
+    /// Whether NGINX began to look for its location. Not so for what it could not parse.
+    pub(crate) fn was_located(&self) -> bool {
+        self.raw().valid_location() != 0
+    }
+
+    /// What holds for the whole `http` block.
+    pub(crate) fn main_conf(&self) -> &MainConf {
+        // SAFETY: every request has the contexts of a server, at first the default one, with a slot
+        // for every http module; ours holds what create_main made.
+        unsafe { &*(*self.raw().main_conf.add(module::context_index())).cast::<MainConf>() }
+    }
+
+    /// What holds for the location that the request is in now.
+    pub(crate) fn location_conf(&self) -> &LocationConf {
+        // SAFETY: as in main_conf.
+        unsafe { &*(*self.raw().loc_conf.add(module::context_index())).cast::<LocationConf>() }
+    }
+
+    /// The value for this request, in its pool; `None` when there is no memory.
+    pub(crate) fn evaluate(&self, value: ComplexValue) -> Option<&[u8]> {
+        let mut text = ngx_str_t::empty();
+        // SAFETY: a compiled value of the configuration that the request is served with.
+        let status: ngx_int_t =
+            unsafe { ngx_http_complex_value(self.as_ptr(), value.as_ptr(), &raw mut text) };
+        // SAFETY: NGINX put `len` bytes into the request's pool or points to ones that live as long.
+        (status == 0).then(|| unsafe { bytes(&text) })
+    }
+
+    /// A copy of `text` in the request's pool, for NGINX; `None` when there is no memory.
+    pub(super) fn copy_to_pool(&self, text: &[u8]) -> Option<ngx_str_t> {
+        // SAFETY: the pool is valid.
+        unsafe { ngx_str_t::from_bytes(self.pool().as_ptr(), text) }
+    }
+
+    /// Ends the request with `status`.
+    pub(super) fn finalize(self, status: u16) {
+        // SAFETY: called where the phase engine would do it; consumes the wrapper, because the
+        // request may be gone when this returns.
+        unsafe { ngx_http_finalize_request(self.as_ptr(), status as ngx_int_t) };
+    }
+
+    /// The client's address as NGINX knows it after realip and PROXY protocol: IPv6, or IPv4
+    /// mapped. `None` for a unix socket.
+    pub(crate) fn address(&self) -> Option<[u8; 16]> {
+        // SAFETY: the connection lives as long as its request; sockaddr points to an address of
+        // the family that its first field says.
+        unsafe {
+            let address = (*self.raw().connection).sockaddr.cast::<libc::sockaddr>();
+            match i32::from((*address).sa_family) {
+                libc::AF_INET => {
+                    let address = address.cast::<libc::sockaddr_in>().read_unaligned();
+                    let address = Ipv4Addr::from_bits(u32::from_be(address.sin_addr.s_addr));
+                    Some(address.to_ipv6_mapped().octets())
+                }
+                libc::AF_INET6 => {
+                    let address = address.cast::<libc::sockaddr_in6>().read_unaligned();
+                    Some(Ipv6Addr::from(address.sin6_addr.s6_addr).octets())
+                }
+                _ => None,
+            }
+        }
+    }
+
+    /// The headers that came in.
+    pub(crate) fn headers_in(&self) -> Headers<'_> {
+        // SAFETY: the list is empty (all zero) or valid, and lies in the request's pool.
+        unsafe { Headers::new(&self.raw().headers_in.headers) }
+    }
+
+    /// The headers that went out.
+    pub(crate) fn headers_out(&self) -> Headers<'_> {
+        // SAFETY: as in headers_in.
+        unsafe { Headers::new(&self.raw().headers_out.headers) }
+    }
+
+    /// Value of a header that NGINX keeps at hand.
+    pub(crate) fn header(&self, which: KnownHeader) -> Option<&[u8]> {
+        let headers = &self.raw().headers_in;
+        let header: *const ngx_table_elt_t = match which {
+            KnownHeader::Authorization => headers.authorization,
+            KnownHeader::Host => headers.host,
+            KnownHeader::Referer => headers.referer,
+            KnownHeader::UserAgent => headers.user_agent,
+        };
+        // SAFETY: NULL or an element of the list of headers.
+        unsafe { header.as_ref().map(|header| bytes(&header.value)) }
+    }
+
+    /// Content-Length of the request, `u32::MAX` when it is chunked.
+    pub(crate) fn content_length(&self) -> u32 {
+        let headers = &self.raw().headers_in;
+        let length = u32::try_from(headers.content_length_n.max(0)).unwrap_or(u32::MAX - 1);
+        if headers.chunked() == 0 { length } else { u32::MAX }
+    }
+
+    /// Request line as received; empty when NGINX never had one.
+    pub(crate) fn request_line(&self) -> &[u8] {
+        // SAFETY: empty or valid as long as the request.
+        unsafe { bytes(&self.raw().request_line) }
+    }
+
+    /// Method as NGINX understood it; that of an internal redirect may differ from the client's.
+    pub(crate) fn method_name(&self) -> &[u8] {
+        // SAFETY: empty or valid as long as the request.
+        unsafe { bytes(&self.raw().method_name) }
+    }
+
+    /// Raw path and query as received, whatever redirects followed.
+    pub(crate) fn unparsed_uri(&self) -> &[u8] {
+        // SAFETY: empty or valid as long as the request.
+        unsafe { bytes(&self.raw().unparsed_uri) }
+    }
+
+    /// Query of the location that the request is in now.
+    pub(crate) fn query(&self) -> &[u8] {
+        // SAFETY: empty or valid as long as the request.
+        unsafe { bytes(&self.raw().args) }
+    }
+
+    /// HTTP version as NGINX counts: 9, 1000, 1001, 2000, 3000.
+    pub(crate) fn version(&self) -> usize {
+        self.raw().http_version
+    }
+
+    /// Status of an error that was found, before an error page changed it; 0: none yet.
+    pub(crate) fn error_status(&self) -> u16 {
+        self.raw().err_status as u16
+    }
+
+    /// Status as NGINX's access log says it.
+    pub(crate) fn status(&self) -> u16 {
+        let request = self.raw();
+        let status = match (request.err_status, request.headers_out.status) {
+            (0, 0) if request.http_version == NGX_HTTP_VERSION_9 as usize => 9,
+            (0, status) | (status, _) => status,
+        };
+        u16::try_from(status).unwrap_or(0)
+    }
+
+    /// Content type of the response.
+    pub(crate) fn response_type(&self) -> &[u8] {
+        // SAFETY: empty or valid as long as the request.
+        unsafe { bytes(&self.raw().headers_out.content_type) }
+    }
+
+    /// Bytes sent, headers included.
+    pub(crate) fn bytes_sent(&self) -> u64 {
+        // SAFETY: the connection lives as long as its request.
+        u64::try_from(unsafe { (*self.raw().connection).sent }).unwrap_or(0)
+    }
+
+    /// Bytes received, headers included.
+    pub(crate) fn bytes_received(&self) -> u32 {
+        u32::try_from(self.raw().request_length.max(0)).unwrap_or(u32::MAX)
+    }
+
+    /// Milliseconds since the first byte of the request.
+    pub(crate) fn duration_ms(&self) -> u32 {
+        let start = (self.raw().start_sec as u64) * 1000 + self.raw().start_msec as u64;
+        u32::try_from(clock::cached_wall_ms().saturating_sub(start)).unwrap_or(u32::MAX - 1)
+    }
+
+    /// Milliseconds spent waiting for upstreams; `None` when none was asked.
+    pub(crate) fn upstream_ms(&self) -> Option<u32> {
+        // SAFETY: NULL or an array of states in the request's pool.
+        let states = unsafe { self.raw().upstream_states.as_ref()? };
+        // SAFETY: its elements are states.
+        let states = unsafe { states.as_slice::<ngx_http_upstream_state_t>() };
+        let answered = states.iter().map(|state| state.response_time);
+        let total = answered.filter(|time| *time != ngx_msec_t::MAX).sum::<ngx_msec_t>();
+        (!states.is_empty()).then(|| u32::try_from(total).unwrap_or(u32::MAX - 1))
+    }
+
+    /// What the module remembers of the request.
+    pub(crate) fn state(&self) -> Option<&RequestState> {
+        // SAFETY: the request's contexts have a slot for every http module; ours holds NULL or what
+        // remember() put there. Nobody changes it after that.
+        let context = unsafe { *self.raw().ctx.add(module::context_index()) };
+        if !context.is_null() {
+            // SAFETY: see above.
+            return unsafe { context.cast::<RequestState>().as_ref() };
+        }
+        // An internal redirect cleared the contexts, but not the pool's cleanups.
+        let redirected = self.is_internal() || self.raw().filter_finalize() != 0;
+        redirected.then(|| self.state_from_cleanup()).flatten()
+    }
+
+    fn state_from_cleanup(&self) -> Option<&RequestState> {
+        let ours = forget_state as unsafe extern "C" fn(*mut c_void) as usize;
+        // SAFETY: the pool's list of cleanups ends with NULL. Those with our handler were made by
+        // remember().
+        unsafe {
+            let mut cleanup = (*self.raw().pool).cleanup;
+            while let Some(entry) = cleanup.as_ref() {
+                if entry.handler.map(|handler| handler as usize) == Some(ours) {
+                    return entry.data.cast::<RequestState>().as_ref();
+                }
+                cleanup = entry.next;
+            }
+        }
+        None
+    }
+
+    /// Remembers `state` until the request is freed, through internal redirects. Once for each
+    /// request; does nothing when there is no memory.
+    pub(crate) fn remember(&self, state: RequestState) {
+        // SAFETY: the pool aligns what it hands out for any of NGINX's structures, and for ours by
+        // the assertion below. RequestState needs no drop.
+        unsafe {
+            let cleanup = ngx_pool_cleanup_add(self.raw().pool, size_of::<RequestState>());
+            if let Some(cleanup) = cleanup.as_mut() {
+                cleanup.data.cast::<RequestState>().write(state);
+                cleanup.handler = Some(forget_state);
+                *self.raw().ctx.add(module::context_index()) = cleanup.data;
+            }
+        }
+    }
+}
+
+const _: () = assert!(align_of::<RequestState>() <= ngx::ffi::NGX_ALIGNMENT);
+const _: () = assert!(!core::mem::needs_drop::<RequestState>());
+
+/// Has nothing to free: it is how the state is found again. It does something of its own, so that
+/// the linker cannot merge it with another function and give both one address.
+unsafe extern "C" fn forget_state(data: *mut c_void) {
+    // SAFETY: the pool hands back what remember() wrote, just before it frees it.
+    unsafe { data.cast::<RequestState>().write(RequestState::default()) };
+}
+
+/// Headers that NGINX finds while it parses.
+#[derive(Clone, Copy)]
+pub(crate) enum KnownHeader {
+    Authorization,
+    Host,
+    Referer,
+    UserAgent,
+}
+
+/// # Safety
+///
+/// `text` must be empty or point to bytes that live for `'a`.
+pub(super) unsafe fn bytes<'a>(text: &ngx_str_t) -> &'a [u8] {
+    if text.len == 0 || text.data.is_null() {
+        return &[];
+    }
+    // SAFETY: the caller's promise.
+    unsafe { slice::from_raw_parts(text.data, text.len) }
+}

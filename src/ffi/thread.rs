@@ -1,0 +1,79 @@
+//! Threads beside NGINX's own.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
+
+/// What the threads give way to NGINX by.
+const NICE: libc::c_int = 5;
+
+/// A thread that can be waited for with a bound.
+pub(crate) struct Thread {
+    handle: JoinHandle<()>,
+    /// Never carries anything: it is disconnected when the thread ends.
+    done: Receiver<()>,
+}
+
+impl Thread {
+    /// Starts `body` on a thread that leaves signals and the main thread's processor to NGINX.
+    pub(crate) fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<Self> {
+        let (ending, done) = bounded::<()>(0);
+        let body = move || {
+            let _ending = ending;
+            give_way();
+            body();
+        };
+        let before = block_signals();
+        let handle = Builder::new().name(name.to_owned()).spawn(body);
+        restore_signals(&before);
+        Ok(Self { handle: handle?, done })
+    }
+
+    /// Waits for the end of the thread; whether it came in time. Otherwise the thread goes on by
+    /// itself.
+    pub(crate) fn join(self, bound: Duration) -> bool {
+        let ended = self.done.recv_timeout(bound) == Err(RecvTimeoutError::Disconnected);
+        // Past the channel there are only the thread's own last instructions.
+        ended && self.handle.join().is_ok()
+    }
+}
+
+/// Blocks all signals but those of a fault for this thread and those that it starts, and returns
+/// what was blocked before. NGINX's signals must interrupt its main thread: one that any other
+/// thread takes is a wake-up lost.
+fn block_signals() -> libc::sigset_t {
+    let mut all = MaybeUninit::<libc::sigset_t>::uninit();
+    let mut before = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: sigfillset and pthread_sigmask initialise the sets that they are given. Neither fails
+    // for valid arguments.
+    unsafe {
+        libc::sigfillset(all.as_mut_ptr());
+        for fault in [libc::SIGILL, libc::SIGFPE, libc::SIGSEGV, libc::SIGBUS] {
+            libc::sigdelset(all.as_mut_ptr(), fault);
+        }
+        libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr());
+        before.assume_init()
+    }
+}
+
+fn restore_signals(before: &libc::sigset_t) {
+    // SAFETY: a set that pthread_sigmask filled.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before, core::ptr::null_mut()) };
+}
+
+/// Lowers the priority of this thread, and lets it run on any processor: it inherited the one that
+/// `worker_cpu_affinity` keeps busy with requests. Neither is worth failing for.
+fn give_way() {
+    // SAFETY: on Linux, 0 means the calling thread. A set of all zero bits is a valid empty set.
+    unsafe {
+        libc::setpriority(libc::PRIO_PROCESS, 0, NICE);
+        let mut processors: libc::cpu_set_t = core::mem::zeroed();
+        for processor in 0..libc::CPU_SETSIZE as usize {
+            libc::CPU_SET(processor, &mut processors);
+        }
+        libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const processors);
+    }
+}

@@ -1,0 +1,45 @@
+//! ACCESS: is this request's source denied?
+
+use api_abuse_engine::record::Verdict;
+
+use crate::ffi::clock;
+use crate::ffi::request::Request;
+use crate::request_state::RequestState;
+use crate::worker;
+
+/// Status of an answer to a throttled source.
+const TOO_MANY_REQUESTS: u16 = 429;
+
+/// What becomes of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// The other access modules have their say.
+    Pass,
+    /// It ends with this status.
+    Deny(u16),
+}
+
+/// Judges a request at its first pass through an enabled location. Later passes are those of
+/// internal redirects, the page that says why a request was denied among them: they pass.
+pub(crate) fn handle(request: &Request<'_>) -> Outcome {
+    if !request.is_main() || !request.main_conf().in_use() || request.state().is_some() {
+        return Outcome::Pass;
+    }
+    let judged = worker::with(|worker| RequestState::judge(request, worker)).flatten();
+    let Some(state) = judged else { return Outcome::Pass };
+    request.remember(state);
+    match state.verdict {
+        Verdict::Denied => {
+            request.add_header("Cache-Control", "no-store");
+            Outcome::Deny(request.location_conf().deny_status())
+        }
+        Verdict::Throttled => {
+            let left_ms =
+                state.met.map_or(0, |met| met.expires_ms).saturating_sub(clock::cached_ms());
+            request.add_header("Cache-Control", "no-store");
+            request.add_header("Retry-After", &left_ms.div_ceil(1000).to_string());
+            Outcome::Deny(TOO_MANY_REQUESTS)
+        }
+        _ => Outcome::Pass,
+    }
+}

@@ -1,0 +1,164 @@
+//! LOG: what a finished request tells the detectors.
+
+use api_abuse_engine::hash::Seed;
+use api_abuse_engine::record::{Method, NO_UPSTREAM, RecordHead, RequestRecord, flags};
+
+use crate::ffi::clock;
+use crate::ffi::request::{KnownHeader, Request};
+use crate::request_state::RequestState;
+use crate::worker;
+
+/// Pushes the record of a finished request into the worker's lane.
+///
+/// A request that ended before the access phase (`return`, a rewrite, an error in the request
+/// line) is judged only now, by the location that it got to; the default server's when it got
+/// nowhere. It was not denied, but a source that was denied before does not feed the detectors.
+pub(crate) fn handle(request: &Request<'_>) {
+    if !request.is_main() || !request.main_conf().in_use() {
+        return;
+    }
+    let judged_before = request.state().copied();
+    let state = judged_before.or_else(|| {
+        let late = worker::with(|worker| RequestState::judge(request, worker)).flatten();
+        late.map(RequestState::not_enforced)
+    });
+    let Some(state) = state else { return };
+    let (path, query) = split_uri(request.unparsed_uri());
+    worker::with_mut(|worker| {
+        worker.push(&RequestRecord {
+            head: head(request, &state, path, worker.seed),
+            application: if state.name.variable { state.name.as_bytes() } else { b"" },
+            path,
+            query,
+            user_agent: request.header(KnownHeader::UserAgent).unwrap_or_default(),
+        });
+    });
+}
+
+/// The fixed part of a record. Its text lengths are filled in when it is encoded.
+fn head(request: &Request<'_>, state: &RequestState, path: &[u8], seed: Seed) -> RecordHead {
+    let authorization = request.header(KnownHeader::Authorization);
+    let referer = Referer::of(request);
+    let early = if state.early { flags::EARLY } else { 0 };
+    RecordHead {
+        time_ms: clock::cached_ms(),
+        application: state.application,
+        address: state.address,
+        fingerprint: state.client.fingerprint,
+        credential: authorization.map_or(0, |value| seed.secret(value)),
+        path_hash: seed.table(path),
+        referer_hash: referer.path().map_or(0, |path| seed.table(path)),
+        incident: state.met.map_or(0, |met| met.incident),
+        response_bytes: request.bytes_sent(),
+        request_bytes: request.bytes_received(),
+        content_length: request.content_length(),
+        duration_ms: request.duration_ms(),
+        upstream_ms: request.upstream_ms().unwrap_or(NO_UPSTREAM),
+        flags: early | state.client.flags | referer.flags() | response_flags(request),
+        status: request.status(),
+        header_count: state.client.header_count,
+        method: method(request) as u8,
+        protocol: protocol(request),
+        verdict: state.verdict as u8,
+        blocking: u8::from(state.blocking),
+        ..RecordHead::default()
+    }
+}
+
+/// Raw path and query of what was asked for.
+fn split_uri(uri: &[u8]) -> (&[u8], &[u8]) {
+    match uri.iter().position(|byte| *byte == b'?') {
+        Some(mark) => (&uri[..mark], &uri[mark + 1..]),
+        None => (uri, b""),
+    }
+}
+
+/// The method that the client sent. An error page turns NGINX's own into GET, so it is taken from
+/// the request line.
+fn method(request: &Request<'_>) -> Method {
+    let line = request.request_line();
+    match line.iter().position(|byte| *byte == b' ') {
+        Some(space) => Method::from_name(&line[..space]),
+        None if was_understood(request) => Method::from_name(request.method_name()),
+        None => Method::Other,
+    }
+}
+
+/// HTTP version as records count it; 0 when the request was not understood far enough to have one.
+fn protocol(request: &Request<'_>) -> u8 {
+    match request.version() {
+        _ if !was_understood(request) => 0,
+        9 => 9,
+        version => (version / 100 + version % 100) as u8,
+    }
+}
+
+/// Whether NGINX got as far as the end of the request line. Before that, what it says of a request
+/// is what it starts from.
+fn was_understood(request: &Request<'_>) -> bool {
+    !request.unparsed_uri().is_empty()
+}
+
+/// What the response says.
+fn response_flags(request: &Request<'_>) -> u32 {
+    let mut found = 0;
+    let content_type = request.response_type();
+    let starts_with = |prefix: &[u8]| {
+        content_type.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+    };
+    if starts_with(b"text/html") {
+        found |= flags::HTML;
+    } else if starts_with(b"application/json") || starts_with(b"application/problem+json") {
+        found |= flags::JSON;
+    }
+    let sets_cookie = request
+        .headers_out()
+        .any(|header| header.is_set() && header.sent_name().eq_ignore_ascii_case(b"set-cookie"));
+    if sets_cookie {
+        found |= flags::SETS_COOKIE;
+    }
+    found
+}
+
+/// Where the client says that it comes from.
+enum Referer<'r> {
+    None,
+    /// Another site, or nothing that looks like a URL.
+    Elsewhere,
+    /// A page of this host, with its path.
+    Here(&'r [u8]),
+}
+
+impl<'r> Referer<'r> {
+    fn of(request: &'r Request<'_>) -> Self {
+        let Some(referer) = request.header(KnownHeader::Referer) else { return Self::None };
+        let url = [b"https://".as_slice(), b"http://"]
+            .into_iter()
+            .find_map(|scheme| referer.strip_prefix(scheme));
+        let Some(url) = url else { return Self::Elsewhere };
+        let end = url.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#'));
+        let (host, rest) = url.split_at(end.unwrap_or(url.len()));
+        let own = request.header(KnownHeader::Host);
+        if !own.is_some_and(|own| own.eq_ignore_ascii_case(host)) {
+            return Self::Elsewhere;
+        }
+        let end = rest.iter().position(|byte| matches!(byte, b'?' | b'#'));
+        let path = &rest[..end.unwrap_or(rest.len())];
+        Self::Here(if path.is_empty() { b"/" } else { path })
+    }
+
+    fn path(&self) -> Option<&'r [u8]> {
+        match self {
+            Self::Here(path) => Some(path),
+            Self::None | Self::Elsewhere => None,
+        }
+    }
+
+    fn flags(&self) -> u32 {
+        match self {
+            Self::None => 0,
+            Self::Elsewhere => flags::REFERER,
+            Self::Here(_) => flags::REFERER | flags::SAME_SITE_REFERER,
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! What the access phase leaves for the log phase and for the variables.
+//!
+//! An internal redirect (an error page, `try_files`, `X-Accel-Redirect`) changes a request's
+//! location, method and URI and clears the modules' contexts. The state is made at the first pass
+//! through an enabled location and never changes: a request is judged once and counted once, for
+//! the application that it came for.
+
+use api_abuse_engine::record::{APPLICATION_MAX, Verdict};
+use api_abuse_engine::source::{SourceKey, SourceKind};
+use api_abuse_engine::{Action, Threat};
+use api_abuse_shm::{DenyEntry, DenyKey};
+
+use crate::client::Client;
+use crate::conf::{LocationConf, Mode, Selector};
+use crate::ffi::request::Request;
+use crate::worker::Worker;
+
+/// Statuses of requests that NGINX gives up on before it looks for their location.
+const EARLY_ERRORS: [u16; 10] = [400, 408, 411, 414, 431, 494, 495, 496, 497, 505];
+
+/// One judged request. Plain data: it lies in the request's pool and needs no drop.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RequestState {
+    pub(crate) application: u64,
+    pub(crate) name: ApplicationName,
+    /// Client address, IPv4 mapped; zero: a unix socket.
+    pub(crate) address: [u8; 16],
+    pub(crate) client: Client,
+    pub(crate) verdict: Verdict,
+    /// Whether the location is in `block` mode.
+    pub(crate) blocking: bool,
+    /// Whether NGINX gave up on the request before it looked for its location.
+    pub(crate) early: bool,
+    /// The denylist entry that it met.
+    pub(crate) met: Option<DenyEntry>,
+}
+
+/// Name of a request's application.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ApplicationName {
+    bytes: [u8; APPLICATION_MAX],
+    len: u8,
+    /// Whether it comes from a variable, so that the detectors do not know it yet.
+    pub(crate) variable: bool,
+}
+
+impl Default for RequestState {
+    fn default() -> Self {
+        Self {
+            application: 0,
+            name: ApplicationName { bytes: [0; APPLICATION_MAX], len: 0, variable: false },
+            address: [0; 16],
+            client: Client::default(),
+            verdict: Verdict::Passed,
+            blocking: false,
+            early: false,
+            met: None,
+        }
+    }
+}
+
+impl ApplicationName {
+    /// A name from the configuration, or the value of a variable, cut to what is kept of a name.
+    fn new(name: &[u8], variable: bool) -> Self {
+        let len = name.len().min(APPLICATION_MAX);
+        let mut bytes = [0; APPLICATION_MAX];
+        bytes[..len].copy_from_slice(&name[..len]);
+        Self { bytes, len: len as u8, variable }
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+}
+
+impl RequestState {
+    /// Judges a request by the location that it is in now; `None` when nothing is done there.
+    pub(crate) fn judge(request: &Request<'_>, worker: &Worker) -> Option<Self> {
+        let conf = request.location_conf();
+        let (application, name) = application(request, conf, worker)?;
+        let address = request.address();
+        let mut state = Self {
+            application,
+            name,
+            address: address.unwrap_or_default(),
+            client: Client::of(request.headers_in(), worker.seed),
+            blocking: conf.mode() == Mode::Block,
+            early: !request.was_located()
+                || request.is_internal() && EARLY_ERRORS.contains(&request.error_status()),
+            ..Self::default()
+        };
+        // Who comes through a unix socket has no address to be denied by.
+        if address.is_some() {
+            state.met = state.look_up(worker);
+        }
+        state.verdict = state.met.map_or(Verdict::Passed, |met| state.verdict_on(&met));
+        Some(state)
+    }
+
+    /// The same request when it ended before anything could be done about it. The entry that it met
+    /// stays known: what an already denied source is answered does not feed the detectors.
+    pub(crate) fn not_enforced(self) -> Self {
+        Self { verdict: Verdict::Passed, ..self }
+    }
+
+    /// The keys that the request may be denied by, the narrowest first.
+    pub(crate) fn keys(&self) -> [SourceKey; 2] {
+        [SourceKey::client(self.address, self.client.fingerprint), SourceKey::address(self.address)]
+    }
+
+    fn look_up(&self, worker: &Worker) -> Option<DenyEntry> {
+        self.keys().into_iter().find_map(|key| worker.denied(&deny_key(self.application, key)))
+    }
+
+    fn verdict_on(&self, met: &DenyEntry) -> Verdict {
+        match (Action::from_u8(met.action), self.blocking) {
+            (Some(Action::Throttle), true) => Verdict::Throttled,
+            (Some(Action::Throttle), false) => Verdict::ThrottledMonitor,
+            (Some(Action::Deny), true) => Verdict::Denied,
+            _ => Verdict::DeniedMonitor,
+        }
+    }
+
+    /// For what the source was convicted.
+    pub(crate) fn threat(&self) -> Option<Threat> {
+        self.met.and_then(|met| Threat::from_u8(met.threat))
+    }
+
+    /// Who the request came from: the key that it was denied by, or else its narrowest key. `None`
+    /// when it has no address.
+    pub(crate) fn source(&self) -> Option<SourceKey> {
+        let [client, _] = self.keys();
+        let met = self.met.and_then(|met| source_key(&met.key));
+        (self.address != [0; 16]).then(|| met.unwrap_or(client))
+    }
+}
+
+/// The application of requests in this location: its key and its name.
+fn application(
+    request: &Request<'_>,
+    conf: &LocationConf,
+    worker: &Worker,
+) -> Option<(u64, ApplicationName)> {
+    match conf.selector()? {
+        Selector::Off => None,
+        Selector::Named(application) => {
+            Some((application.key(), ApplicationName::new(&application.name, false)))
+        }
+        Selector::Variable(value) => {
+            // As with auth_basic, a value of "off" turns it off like the word in the configuration.
+            let value = request.evaluate(*value).filter(|value| !matches!(*value, b"" | b"off"))?;
+            let name = ApplicationName::new(value, true);
+            Some((worker.seed.table(name.as_bytes()), name))
+        }
+    }
+}
+
+/// A source of an application in the denylist's terms.
+pub(crate) fn deny_key(application: u64, key: SourceKey) -> DenyKey {
+    DenyKey {
+        application,
+        kind: key.kind as u8,
+        network: key.network,
+        discriminator: key.discriminator,
+    }
+}
+
+/// The source of a denylist entry; `None` when the entry is of no kind that is known.
+pub(crate) fn source_key(key: &DenyKey) -> Option<SourceKey> {
+    let kind = SourceKind::from_u8(key.kind)?;
+    Some(SourceKey { kind, network: key.network, discriminator: key.discriminator })
+}
