@@ -1,0 +1,103 @@
+# Everything that people and CI do with this repository. Thin: each target is a command or two.
+#
+# NGINX_VERSION selects the NGINX to build for and to test with:
+#   (not set)   the one that is installed, with the headers of Debian's nginx-dev
+#   X.Y.Z       that version: the installed one, or the source that the crate nginx-src carries
+# NGINX_BUILD_DIR=/path/to/objs takes a configured source tree of your own instead; NGINX_BINARY is
+# the NGINX that the tests then start.
+
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
+MODULE := $(TARGET)/release/libngx_http_api_abuse_module.so
+
+INSTALLED_VERSION := $(shell tests/scripts/installed-version)
+NGINX_VERSION ?= $(INSTALLED_VERSION)
+NGINX_SOURCE := $(abspath target/nginx/$(or $(NGINX_VERSION),none))
+NGINX_BUILD_DIR ?= $(NGINX_SOURCE)/objs
+ifneq ($(NGINX_VERSION),$(INSTALLED_VERSION))
+NGINX_BINARY ?= $(NGINX_BUILD_DIR)/nginx
+export NGINX_BINARY
+endif
+
+# What nginx-sys reads, and what the tests load.
+export NGINX_BUILD_DIR
+export API_ABUSE_MODULE ?= $(MODULE)
+export PATH := $(PATH):/usr/sbin:$(abspath target/tools/bin)
+
+.PHONY: help
+help: ## this list
+	@awk '!/^#/ { exit } { sub(/^# ?/, ""); print }' $(firstword $(MAKEFILE_LIST))
+	@echo
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  %-20s %s\n", $$1, $$2 }'
+
+.PHONY: deps
+deps: ## installs what is missing for all of this (Debian and relatives)
+	tests/scripts/install-dependencies
+
+.PHONY: headers
+headers: $(NGINX_BUILD_DIR)/Makefile ## configures the source of NGINX, once, below target/nginx
+
+$(NGINX_SOURCE)/objs/Makefile:
+	tests/scripts/configure-nginx "$(NGINX_VERSION)" "$(NGINX_SOURCE)"
+
+.PHONY: build
+build: headers ## the module, optimised: target/release/libngx_http_api_abuse_module.so
+	cargo build --release
+
+.PHONY: vendored-build
+vendored-build: ## the module against the source in the crate nginx-src, nothing of NGINX installed
+	env -u NGINX_BUILD_DIR cargo build --release --features vendored --target-dir $(TARGET)/vendored
+
+.PHONY: demo
+demo: deps build ## a shop, people, gobuster and hydra: watch who is denied, and why
+	cargo build --release -p api-abuse-tests --bin demo
+	$(TARGET)/release/demo
+
+.PHONY: test
+test: build test-units test-loom test-nginx test-demo ## everything that tells right from wrong, in under ten minutes
+
+.PHONY: test-units
+test-units: headers ## engine, shared memory, command line: no NGINX
+	cargo test --workspace --exclude api-abuse-tests
+
+.PHONY: test-loom
+test-loom: ## shared memory, every interleaving of its threads
+	RUSTFLAGS="--cfg loom" cargo test --release -p api-abuse-shm --test loom --target-dir $(TARGET)/loom
+
+.PHONY: test-nginx
+test-nginx: build ## a real NGINX, from outside
+	cargo test -p api-abuse-tests
+
+.PHONY: test-demo
+test-demo: build ## the demo, and what it promises
+	cargo build --release -p api-abuse-tests --bin demo
+	$(TARGET)/release/demo --check
+
+.PHONY: check
+check: headers ## format, lints, rules of the repository, licences
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	cargo test -p api-abuse-tests --test rules
+	@if cargo deny --version >/dev/null 2>&1; then cargo deny check bans licenses sources; \
+	else echo "cargo-deny is not installed: licences and sources were not checked"; fi
+
+.PHONY: msrv
+msrv: headers ## that the oldest Rust we promise is enough (needs that toolchain)
+	cargo +$$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml) check --workspace --all-targets
+
+.PHONY: bench-instructions
+bench-instructions: build ## instructions that the module adds to a request, by callgrind
+	cargo build --release -p api-abuse-tests --bin bench_instructions
+	$(TARGET)/release/bench_instructions
+
+.PHONY: tools
+tools: ## cargo-deny, into target/tools (some minutes, once)
+	@cargo deny --version 2>/dev/null || cargo install --locked --root target/tools cargo-deny
+
+.PHONY: clean
+clean: ## removes what was built, the configured NGINX included
+	cargo clean
+	rm -rf target/nginx target/tools

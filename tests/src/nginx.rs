@@ -1,0 +1,297 @@
+//! Starts a real NGINX with the module, in a directory of its own, and judges what it logged.
+//!
+//! Whatever a test is about, it also fails when NGINX says `[alert]`, `[emerg]` or `[crit]`, when a
+//! worker dies that the test did not kill, when a sanitizer speaks or when Rust panics. A test that
+//! provokes such a line says so with [`Site::expect`].
+
+pub mod error_log;
+pub mod site;
+
+use std::fs;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::Child;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::access_log::{self, Entry};
+use crate::eventually;
+use crate::http::Client;
+use crate::metrics::Metrics;
+use error_log::Expected;
+pub use site::{Site, built_with};
+
+/// How long NGINX may take to start, to reload and to stop, at the very most.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running NGINX. Dropping it stops it and judges its error log.
+#[derive(Debug)]
+pub struct Nginx {
+    /// Where it listens; `@listen@` in the configuration.
+    pub address: SocketAddr,
+    /// The second address that it may listen on; `@other@` in the configuration.
+    pub other_address: SocketAddr,
+    site: Site,
+    home: site::Home,
+    child: Child,
+    killed: Mutex<Vec<u32>>,
+    stopped: bool,
+}
+
+impl Nginx {
+    pub(crate) fn launch(site: Site) -> Self {
+        let home = site::Home::new(&site);
+        let child = home.command().spawn().expect("NGINX starts");
+        let mut nginx = Self {
+            address: home.listen,
+            other_address: home.other,
+            site,
+            home,
+            child,
+            killed: Mutex::default(),
+            stopped: false,
+        };
+        nginx.await_ready();
+        nginx
+    }
+
+    fn await_ready(&mut self) {
+        let ready = eventually(PATIENCE, || {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                self.stopped = true;
+                panic!("NGINX ended with {status}:\n{}", self.home.said());
+            }
+            let single = self.site.main.contains("master_process off");
+            TcpStream::connect(self.address).is_ok()
+                && (single || self.worker_pids().len() == self.site.workers)
+        });
+        assert!(ready, "NGINX does not listen on {}:\n{}", self.address, self.home.said());
+    }
+
+    /// A client from 127.0.0.1.
+    pub fn client(&self) -> Client {
+        Client::new(self.address)
+    }
+
+    /// A client from this address.
+    pub fn client_from(&self, address: Ipv4Addr) -> Client {
+        self.client().from(address)
+    }
+
+    /// The directory that everything of this NGINX lies in.
+    pub fn home(&self) -> &Path {
+        &self.home.path
+    }
+
+    /// Process id of the master, or of the only process with `master_process off`.
+    pub fn master_pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Process ids of the workers that accept connections, ascending.
+    pub fn worker_pids(&self) -> Vec<u32> {
+        children_titled(self.master_pid(), "nginx: worker process\0")
+    }
+
+    /// Process ids of workers that finish their last requests.
+    pub fn retiring_pids(&self) -> Vec<u32> {
+        children_titled(self.master_pid(), "nginx: worker process is shutting down")
+    }
+
+    /// The worker that detects, as the status says it.
+    pub fn detecting_pid(&self) -> Option<u32> {
+        let status = self.status();
+        let pid = status.pointer("/health/detector/process").and_then(Value::as_u64)? as u32;
+        (pid != 0).then_some(pid)
+    }
+
+    /// Kills a worker without any warning.
+    pub fn kill9(&self, pid: u32) {
+        self.killed.lock().unwrap().push(pid);
+        signal(pid, Signal::KILL);
+    }
+
+    /// Changes the configuration on disk; [`Self::reload`] makes NGINX read it.
+    pub fn reconfigure(&mut self, change: impl FnOnce(&mut Site)) {
+        change(&mut self.site);
+        self.home.write_configuration(&self.site);
+    }
+
+    /// Reloads and waits until new workers have replaced all old ones.
+    pub fn reload(&self) {
+        let old = self.worker_pids();
+        self.hup();
+        let replaced = eventually(PATIENCE, || {
+            let new = self.worker_pids();
+            new.len() == self.site.workers && new.iter().all(|pid| !old.contains(pid))
+        });
+        assert!(replaced, "the reload did not happen:\n{}", self.home.said());
+    }
+
+    /// Asks for a reload and waits for nothing.
+    pub fn hup(&self) {
+        signal(self.master_pid(), Signal::HUP);
+    }
+
+    /// What `nginx -t` says of the configuration on disk while this NGINX runs on it.
+    pub fn test_configuration(&self) -> (bool, String) {
+        self.home.test()
+    }
+
+    /// The access log so far.
+    pub fn access_log(&self) -> Vec<Entry> {
+        let log = fs::read(self.home.path.join("access.json")).expect("an access log");
+        access_log::parse(&log).unwrap()
+    }
+
+    /// The access log, once it has at least `count` entries of requests from `address`.
+    pub fn entries_from(&self, address: Ipv4Addr, count: usize) -> Vec<Entry> {
+        let mut entries = Vec::new();
+        let complete = eventually(Duration::from_secs(5), || {
+            entries = self.access_log();
+            entries.retain(|entry| entry.from == address.to_string());
+            entries.len() >= count
+        });
+        assert!(complete, "{} of {count} requests of {address} were logged", entries.len());
+        entries
+    }
+
+    /// The error log so far.
+    pub fn error_log(&self) -> String {
+        self.home.error_log()
+    }
+
+    /// The metrics served at `/status`.
+    pub fn metrics(&self) -> Metrics {
+        let response = self.client().get("/status").expect("the status location");
+        assert_eq!(response.status, 200, "{}", response.text());
+        Metrics::parse(&response.text()).unwrap()
+    }
+
+    /// The JSON served at `/status?format=json`.
+    pub fn status(&self) -> Value {
+        let response = self.client().get("/status?format=json").expect("the status location");
+        assert_eq!(response.status, 200, "{}", response.text());
+        serde_json::from_slice(&response.body).expect("the status is JSON")
+    }
+
+    /// Stops NGINX gracefully and judges what it logged. Dropping does the same.
+    pub fn finish(mut self) {
+        self.stop();
+    }
+
+    /// Stops NGINX like [`Self::finish`], then reads what it left in its directory.
+    pub fn finish_and_read<T>(mut self, read: impl FnOnce(&Path) -> T) -> T {
+        self.stop();
+        read(&self.home.path)
+    }
+
+    fn stop(&mut self) {
+        let in_time = self.end(Signal::QUIT);
+        let complaints = error_log::complaints(
+            &self.home.error_log(),
+            &Expected { fragments: &self.site.expected, killed: &self.killed.lock().unwrap() },
+        );
+        if !complaints.is_empty() || !in_time {
+            self.home.keep();
+        }
+        assert!(
+            in_time,
+            "NGINX did not stop within {PATIENCE:?}; see {}",
+            self.home.path.display()
+        );
+        assert!(
+            complaints.is_empty(),
+            "NGINX complained; see {}:\n{}",
+            self.home.path.display(),
+            complaints.join("\n")
+        );
+    }
+
+    /// Sends the signal and reaps the master; false when it had to be killed.
+    fn end(&mut self, with: Signal) -> bool {
+        if std::mem::replace(&mut self.stopped, true) {
+            return true;
+        }
+        signal(self.child.id(), with);
+        let in_time = eventually(PATIENCE, || {
+            // A single process looks for signals only between events: give it one.
+            drop(TcpStream::connect(self.address));
+            !matches!(self.child.try_wait(), Ok(None))
+        });
+        if !in_time {
+            for pid in children(self.child.id()) {
+                signal(pid, Signal::KILL);
+            }
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+        in_time
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            if !self.stopped {
+                self.stop();
+            }
+            return;
+        }
+        self.end(Signal::TERM);
+        self.home.keep();
+        eprintln!("--- {} ---\n{}", self.home.path.display(), self.home.said());
+    }
+}
+
+fn signal(pid: u32, signal: Signal) {
+    let pid = Pid::from_raw(pid.try_into().unwrap()).expect("a process id");
+    // A process that is gone already has what it was to be given.
+    let _ = kill_process(pid, signal);
+}
+
+/// Children of `parent`, ascending, zombies not counted.
+fn children(parent: u32) -> Vec<u32> {
+    let is_child = |pid: &u32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        // The name in parentheses may hold anything; what follows it does not.
+        let mut fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+        let state = fields.next();
+        state != Some("Z") && fields.next().and_then(|p| p.parse().ok()) == Some(parent)
+    };
+    let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
+    let pids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let mut pids: Vec<u32> = pids.filter(is_child).collect();
+    pids.sort_unstable();
+    pids
+}
+
+fn children_titled(parent: u32, title: &str) -> Vec<u32> {
+    let titled = |pid: &u32| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.starts_with(title.as_bytes())
+    };
+    children(parent).into_iter().filter(titled).collect()
+}
+
+/// A port that nothing listens on and nobody else of this test run is given.
+///
+/// Below the range that the kernel takes outgoing ports from, so that no connection of a client
+/// takes it between now and the moment when NGINX binds it.
+pub(crate) fn free_port() -> io::Result<u16> {
+    static NEXT: Mutex<u16> = Mutex::new(0);
+    let mut next = NEXT.lock().unwrap();
+    for _ in 0..2000 {
+        let start = (std::process::id() % 500) as u16 * 20;
+        let port = 20_000 + (start + *next) % 10_000;
+        *next = next.wrapping_add(1);
+        if std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    Err(io::ErrorKind::AddrInUse.into())
+}

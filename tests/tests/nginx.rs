@@ -1,0 +1,31 @@
+//! The module in a real NGINX, seen from outside.
+//!
+//! One binary, so that the harness is linked once; one file for each question. Whatever is measured
+//! in time or needs the whole machine is in `load.rs`, which cargo runs after this.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::format_push_string,
+    clippy::case_sensitive_file_extension_comparisons,
+    reason = "a test fails loudly, and is in no hurry"
+)]
+
+#[path = "nginx/counting.rs"]
+mod counting;
+#[path = "nginx/detection.rs"]
+mod detection;
+#[path = "nginx/directives.rs"]
+mod directives;
+#[path = "nginx/enforcement.rs"]
+mod enforcement;
+#[path = "nginx/harness.rs"]
+mod harness;
+#[path = "nginx/lifecycle.rs"]
+mod lifecycle;
+#[path = "nginx/protocol.rs"]
+mod protocol;
+#[path = "nginx/shipped.rs"]
+mod shipped;
+#[path = "nginx/status.rs"]
+mod status;
