@@ -57,7 +57,7 @@ demo: deps build ## a shop, people, gobuster and hydra: watch who is denied, and
 	$(TARGET)/release/demo
 
 .PHONY: test
-test: build test-units test-loom test-nginx test-demo ## everything that tells right from wrong, in under ten minutes
+test: deps build test-units test-loom test-nginx test-demo ## installs what is missing, then everything that tells right from wrong
 
 .PHONY: test-units
 test-units: headers ## engine, shared memory, command line: no NGINX

@@ -70,6 +70,10 @@ impl Detector {
 
     /// Detects until the worker is told to go, or detection is switched off.
     fn hold(&self, mut guard: LeaseGuard, panics: &mut VecDeque<u64>) {
+        if self.switched_off() {
+            // By the last holder, just now.
+            return;
+        }
         // The first holder of a new configuration gives detection another chance.
         self.counters().detector_disabled.store(0, Ordering::Relaxed);
         let mut recovered = guard.recovered();

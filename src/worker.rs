@@ -68,9 +68,9 @@ pub(crate) fn with_mut<T>(change: impl FnOnce(&mut Worker) -> T) -> Option<T> {
     WORKER.try_with(change).ok().flatten()
 }
 
-/// Starts the module's part of this worker. Without a zone there is nothing to start.
+/// Starts the module's part of this worker. Without an application there is nothing to start.
 pub(crate) fn start(conf: &MainConf, log: Log<'_>) {
-    if let Some(ready) = conf.ready() {
+    if let Some(ready) = conf.ready().filter(|_| conf.in_use()) {
         let worker = Worker::new(conf, ready, log);
         WORKER.with(|slot| slot.replace(Some(worker)));
     }
@@ -115,8 +115,6 @@ impl Worker {
             let problem = "api_abuse: no lane is free, requests of this worker are not judged";
             log.write(Level::Alert, format_args!("{problem}"));
         }
-        let epoch_offset = clock::cached_wall_ms().saturating_sub(clock::cached_ms());
-        zone.counters().epoch_offset_ms.store(epoch_offset, Ordering::Relaxed);
         let (threads, lines) = start_threads(conf, ready, log);
         Self {
             zone,

@@ -45,8 +45,8 @@ pub(super) struct Session<'a> {
     applications: SlotsWriter<'a>,
     batch: Batch,
     decisions: Vec<Decision>,
-    /// Statistics as they were last published.
-    published: Vec<Statistics>,
+    /// Statistics as this session last published them.
+    published: Vec<Option<Statistics>>,
     published_ms: u64,
     complained_ms: u64,
 }
@@ -89,26 +89,30 @@ impl<'a> Session<'a> {
     /// Works until the thread is to end.
     pub(super) fn run(mut self) {
         while !self.detector.is_over() {
-            if self.turn() {
-                self.detector.wait(PACE);
-            } else {
-                self.publish(now_ms());
-                let zone = self.zone;
-                let nothing_left = || zone.lane_totals().queued_words == 0;
-                self.detector.shared.doorbell.sleep(IDLE, nothing_left);
+            match self.turn() {
+                0 => {
+                    self.publish(now_ms());
+                    let zone = self.zone;
+                    let nothing_left = || zone.lane_totals().queued_words == 0;
+                    self.detector.shared.doorbell.sleep(IDLE, nothing_left);
+                }
+                BATCH.. => {}
+                _ => {
+                    self.detector.wait(PACE);
+                }
             }
         }
         self.publish(now_ms());
     }
 
-    /// Judges what lies in the lanes; whether there was anything.
-    fn turn(&mut self) -> bool {
+    /// Judges what lies in the lanes, and returns how many messages that were.
+    fn turn(&mut self) -> usize {
         let taken = self.consumer.drain(&mut self.batch, BATCH);
         let now_ms = now_ms();
         self.counters.detector_heartbeat_ms.store(now_ms, Ordering::Relaxed);
         if taken == 0 {
             self.counters.detector_lag_ms.store(0, Ordering::Relaxed);
-            return false;
+            return 0;
         }
         let Self { batch, denylist, counters, engine, decisions, .. } = self;
         let mut last_ms = now_ms;
@@ -132,7 +136,7 @@ impl<'a> Session<'a> {
         if now_ms.saturating_sub(self.published_ms) >= PUBLISH_MS {
             self.publish(now_ms);
         }
-        true
+        taken
     }
 
     /// Makes the engine's decisions true for every worker, each with its explanation in place
@@ -197,12 +201,12 @@ impl<'a> Session<'a> {
     fn publish(&mut self, now_ms: u64) {
         self.published_ms = now_ms;
         let applications = self.engine.applications();
-        self.published.resize(applications.len(), Statistics::default());
+        self.published.resize(applications.len(), None);
         for (slot, (now, before)) in iter::zip(applications, &mut self.published).enumerate() {
-            if now.as_bytes() != before.as_bytes() {
+            if before.is_none_or(|before| before.as_bytes() != now.as_bytes()) {
                 let words: [u64; STATISTICS_WORDS] = transmute!(*now);
                 self.applications.write(slot, &words);
-                *before = *now;
+                *before = Some(*now);
             }
         }
         let (live, evicted) = self.engine.sources();

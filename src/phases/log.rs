@@ -111,13 +111,32 @@ fn response_flags(request: &Request<'_>) -> u32 {
     } else if starts_with(b"application/json") || starts_with(b"application/problem+json") {
         found |= flags::JSON;
     }
-    let sets_cookie = request
-        .headers_out()
-        .any(|header| header.is_set() && header.sent_name().eq_ignore_ascii_case(b"set-cookie"));
-    if sets_cookie {
-        found |= flags::SETS_COOKIE;
+    for header in request.headers_out().filter(|header| header.is_set()) {
+        let name = header.sent_name();
+        if name.eq_ignore_ascii_case(b"set-cookie") {
+            found |= flags::SETS_COOKIE;
+        } else if name.eq_ignore_ascii_case(b"location") && leads_back(request, header.value()) {
+            found |= flags::REDIRECTS_BACK;
+        }
     }
     found
+}
+
+/// Whether a redirect leads to what was asked for, or says that something was wrong: how forms refuse
+/// what was sent. Back to the page that referred is no refusal: that is where a login in a corner of
+/// every page leads.
+fn leads_back(request: &Request<'_>, location: &[u8]) -> bool {
+    let from_root = match location.windows(3).position(|text| text == b"://") {
+        Some(scheme) => {
+            let rest = &location[scheme + 3..];
+            rest.iter().position(|byte| *byte == b'/').map_or(&b"/"[..], |slash| &rest[slash..])
+        }
+        None => location,
+    };
+    let (path, query) = split_uri(from_root);
+    let (asked, _) = split_uri(request.unparsed_uri());
+    let says = |word: &[u8]| query.windows(word.len()).any(|text| text.eq_ignore_ascii_case(word));
+    path == asked || says(b"error") || says(b"fail") || says(b"invalid")
 }
 
 /// Where the client says that it comes from.

@@ -126,7 +126,7 @@ fn health(ready: &Ready, snapshot: &Snapshot) -> Value {
         "detector": {
             "up": detector::is_up(ready),
             "process": lease.holder(),
-            "last_turn": text::time(snapshot.wall_ms(heartbeat)),
+            "last_turn": (heartbeat != 0).then(|| text::time(snapshot.wall_ms(heartbeat))),
             "lag_seconds": value(&counters.detector_lag_ms) as f64 / 1000.0,
             "takeovers": lease.takeovers(),
             "panics": value(&counters.detector_panics),

@@ -98,19 +98,8 @@ impl Engine<'_> {
         let collected = record.method() == Method::Get
             && !matches!(role, Role::Static | Role::Login)
             && (endpoint.object || page || number.is_some());
-        let visit = (collected && served).then(|| {
-            let key = combine(path_key, number.unwrap_or(0));
-            let owner = owner(record, address);
-            let visit = self.objects.visit(
-                endpoint.group,
-                key,
-                number,
-                owner,
-                standing.teaches,
-                head.time_ms,
-            );
-            if standing.ready { visit } else { Visit { popularity: 0.0, warm: false, ..visit } }
-        });
+        let visit =
+            (collected && served).then(|| self.visit(record, &endpoint, number, address, standing));
         let refused = collected && endpoint.object && matches!(head.status, 401 | 403 | 404);
         Some(Facts {
             contact,
@@ -128,13 +117,31 @@ impl Engine<'_> {
             visit,
             refused: refused.then_some((endpoint.group, number)),
             post: is_post(record),
-            accepted: served
-                || ((300..400).contains(&head.status) && !record.has(flags::REDIRECTS_BACK)),
+            accepted: served || (300..400).contains(&head.status) && !refuses(record, role),
             page,
             asset: role == Role::Static,
             authenticated: record.has(flags::AUTHORIZATION) || head.session != 0,
             polite: standing.polite,
         })
+    }
+
+    /// Takes in a request for an object. While the application is learned, how popular the object is
+    /// says nothing yet.
+    fn visit(
+        &mut self,
+        record: &RequestRecord<'_>,
+        endpoint: &Resolved,
+        number: Option<u64>,
+        address: u64,
+        standing: Standing,
+    ) -> Visit {
+        let head = &record.head;
+        let path_key = combine(head.application, head.path_hash);
+        let key = combine(path_key, number.unwrap_or(0));
+        let owner = owner(record, address);
+        let visit =
+            self.objects.visit(endpoint.group, key, number, owner, standing.teaches, head.time_ms);
+        if standing.ready { visit } else { Visit { popularity: 0.0, warm: false, ..visit } }
     }
 
     /// Whether a registration or a post was sent sooner after its form than a person can fill it in.
@@ -254,12 +261,18 @@ const ROBOTS: u64 = 0x726f_626f_7473;
 /// Forms sent sooner than this were not filled in by hand.
 const HASTY_FORM_MS: u64 = 2000;
 
+/// Whether a redirect is a form's way of saying no. Who posts a comment is led back to what was
+/// commented on.
+fn refuses(record: &RequestRecord<'_>, role: Role) -> bool {
+    role != Role::Content && record.has(flags::REDIRECTS_BACK)
+}
+
 fn is_post(record: &RequestRecord<'_>) -> bool {
     matches!(record.method(), Method::Post | Method::Put)
 }
 
 /// Mean gap between the requests of a crawler that takes its time.
-const POLITE_GAP_MS: u64 = 500;
+const POLITE_GAP_MS: u64 = 200;
 
 /// The answers of one login; the one that was silent longest gives way.
 fn login_slot(logins: &mut [Answers], key: u64) -> &mut Answers {

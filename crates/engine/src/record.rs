@@ -62,8 +62,8 @@ pub mod flags {
     pub const SEC_FETCH: u32 = 1 << 16;
     /// A conditional or range request (If-*, Range).
     pub const CONDITIONAL: u32 = 1 << 17;
-    /// A redirect to the path that was requested, or to the page that referred to it: how many
-    /// forms say that they were not accepted.
+    /// A redirect to the path that was requested, or to one whose query says that something was
+    /// wrong: how many forms say that they were not accepted.
     pub const REDIRECTS_BACK: u32 = 1 << 18;
 }
 

@@ -136,11 +136,14 @@ impl Site {
             .map(|kind| format!(" {kind}_temp_path tmp/{kind};"))
             .collect();
         let mut text = match &self.whole {
-            Some(whole) => whole.replace(INSTALLED, &module().display().to_string()).replacen(
-                "http {",
-                &format!("daemon off; pid nginx.pid;\nhttp {{{temporary}"),
-                1,
-            ),
+            Some(whole) => {
+                // Paths that NGINX was built with are the system's: none may be left in force.
+                let log = if whole.contains("access_log") { "" } else { "access_log access.json;" };
+                let http = format!("daemon off; pid nginx.pid;\nhttp {{{temporary} {log}");
+                whole
+                    .replace(INSTALLED, &module().display().to_string())
+                    .replacen("http {", &http, 1)
+            }
             None => self.render_parts(&temporary),
         };
         for (from, to) in &self.variables {

@@ -53,6 +53,10 @@ fn an_alarming_line_fails_the_test_that_did_not_expect_it() {
         nginx.finish();
     };
     provoke(bare().expect("unknown directive \"nonsense\"").start());
-    let unexpected = catch_unwind(AssertUnwindSafe(|| provoke(bare().start())));
+    let careless = bare().start();
+    let home = careless.home().to_owned();
+    let unexpected = catch_unwind(AssertUnwindSafe(|| provoke(careless)));
     assert!(unexpected.is_err(), "the harness saw nothing");
+    assert!(home.join("error.log").exists(), "what a failed test is looked at by is gone");
+    std::fs::remove_dir_all(home).unwrap();
 }

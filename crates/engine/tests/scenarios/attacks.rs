@@ -1,0 +1,189 @@
+//! Attackers are convicted, soon.
+
+use api_abuse_engine::record::flags;
+use api_abuse_engine::{SourceKind, Threat};
+
+use crate::world::*;
+
+#[test]
+fn a_scanner_is_convicted_after_a_few_requests() {
+    world(|world| {
+        let requests =
+            until_convicted(world, 100, 20, |n| get(99, &format!("/w{n}x"), 404)).unwrap();
+        assert!(requests <= 10, "{requests}");
+        let decision = world.decisions[0];
+        assert_eq!(decision.threat, Threat::VulnerabilityScanning);
+        assert_eq!(decision.key.kind, SourceKind::Client);
+        assert_eq!(decision.ttl_ms, 3_600_000);
+        let incident = world.engine.incident(decision.incident).unwrap();
+        let explained = api_abuse_engine::explain::incident(incident);
+        assert_eq!(explained["requests"], requests);
+        assert_eq!(explained["findings"][0]["measure"], "rare_paths_missed");
+        assert_eq!(explained["exemplars"].as_array().unwrap().len(), 5);
+    });
+}
+
+#[test]
+fn a_scanner_that_hides_among_honest_requests_is_convicted() {
+    world(|world| {
+        let requests = until_convicted(world, 400, 500, |n| match n % 5 {
+            0 => get(99, &format!("/hidden{n}"), 404),
+            k => get(99, &format!("/products/{k}.html"), 200),
+        });
+        assert!(requests.unwrap() <= 200, "{requests:?}");
+    });
+}
+
+#[test]
+fn changing_the_user_agent_with_each_request_does_not_help() {
+    const AGENTS: [&str; 8] = ["a/1", "b/1", "c/1", "d/1", "e/1", "f/1", "g/1", "h/1"];
+    world(|world| {
+        let requests = until_convicted(world, 100, 50, |n| Hit {
+            user_agent: AGENTS[n as usize % 8],
+            ..get(99, &format!("/w{n}x"), 404)
+        });
+        assert!(requests.unwrap() <= 12, "{requests:?}");
+        assert_eq!(world.decisions[0].key.kind, SourceKind::Address);
+    });
+}
+
+#[test]
+fn failed_logins_by_status_and_by_form() {
+    for status in [401, 403, 422, 200] {
+        world(|world| {
+            for person in 1..6 {
+                world.send(
+                    5000,
+                    &Hit { flags: flags::SETS_COOKIE, ..post(person, "/login", 302, 30) },
+                );
+            }
+            let attempts =
+                until_convicted(world, 100, 100, |n| post(99, "/login", status, 20 + n % 11))
+                    .unwrap();
+            assert!(attempts <= 16, "{status}: {attempts}");
+            assert_eq!(world.decisions[0].threat, Threat::CredentialStuffing);
+        });
+    }
+}
+
+#[test]
+fn guessed_basic_credentials() {
+    world(|world| {
+        let attempts = until_convicted(world, 100, 200, |n| Hit {
+            credential: u64::from(n) + 1000,
+            ..get(99, "/private/", 401)
+        });
+        assert!(attempts.unwrap() <= 16, "{attempts:?}");
+    });
+}
+
+#[test]
+fn phones_and_broken_pages_convict_nobody() {
+    world(|world| {
+        for person in 1..200 {
+            for icon in
+                ["/apple-touch-icon.png", "/apple-touch-icon-precomposed.png", "/favicon.ico"]
+            {
+                world.send(50, &get(person, icon, 404));
+            }
+            // A page that lost its images and links, opened for the first time by each.
+            for n in 0..15 {
+                let path = format!("/static/img/{person}-{n}.png");
+                world.send(20, &Hit { referer: Some("/"), ..get(person, &path, 404) });
+            }
+            // Objects that are gone.
+            for n in 0..10u32 {
+                world.send(20, &get(person, &format!("/api/items/{}", 9000 + n), 404));
+            }
+        }
+        assert!(world.decisions.is_empty());
+    });
+}
+
+#[test]
+fn accounts_in_bulk() {
+    world(|world| {
+        let requests = convicted_for(world, Threat::AccountCreation, 60, 500, |n| {
+            post(99, "/register", 201, 60 + n % 9)
+        });
+        assert!(requests <= 15, "{requests}");
+    });
+}
+
+#[test]
+fn spam_in_bulk() {
+    world(|world| {
+        let requests =
+            convicted_for(world, Threat::Spamming, 60, 250, |_| post(99, "/feedback", 201, 44));
+        assert!(requests <= 20, "{requests}");
+    });
+}
+
+#[test]
+fn a_scalper_polls_and_reserves() {
+    world(|world| {
+        let requests = convicted_for(world, Threat::Scalping, 200, 125, |n| match n % 2 {
+            0 => json(get(99, "/api/items/77", 200)),
+            _ => json(post(99, "/cart", if n < 60 { 200 } else { 409 }, 7)),
+        });
+        assert!(requests <= 80, "{requests}");
+    });
+}
+
+#[test]
+fn a_catalogue_walked_by_number() {
+    world(|world| {
+        let requests = convicted_for(world, Threat::Scraping, 200, 50, |n| {
+            json(get(99, &format!("/api/items/{n}"), 200))
+        });
+        assert!(requests <= 60, "{requests}");
+    });
+}
+
+#[test]
+fn pages_taken_without_a_breath() {
+    world(|world| {
+        let requests = convicted_for(world, Threat::Scraping, 300, 120, |n| {
+            get(99, &format!("/products/{}.html", n * 7919 % 300), 200)
+        });
+        assert!(requests <= 60, "{requests}");
+    });
+}
+
+#[test]
+fn orders_of_others_walked_by_number() {
+    world(|world| {
+        let requests = convicted_for(world, Threat::Bola, 200, 50, |n| Hit {
+            flags: flags::JSON | flags::AUTHORIZATION,
+            credential: 77,
+            ..get(99, &format!("/api/orders/{}", 1000 + n), 200)
+        });
+        assert!(requests <= 45, "{requests}");
+    });
+}
+
+#[test]
+fn an_expensive_call_kept_busy() {
+    world(|world| {
+        let requests = convicted_for(world, Threat::ResourceExhaustion, 2000, 31, |_| Hit {
+            upstream_ms: 260,
+            ..json(get(99, "/api/report", 200))
+        });
+        assert!(requests <= 900, "{requests} requests, {} s", requests * 31 / 1000);
+    });
+}
+
+#[test]
+fn monitors_batches_and_single_page_applications_convict_nobody() {
+    world(|world| {
+        for n in 0..20_000u32 {
+            match n % 4 {
+                0 => world.send(25, &get(60, "/health", 200)),
+                1 => world.send(25, &json(get(61, &format!("/api/items/{}", n * 31 % 400), 200))),
+                2 => world.send(25, &json(post(62, "/api/metrics", 204, 30))),
+                _ => world.send(25, &json(get(63, "/api/notifications", 200))),
+            };
+        }
+        assert!(world.decisions.is_empty(), "{:?}", world.decisions);
+    });
+}

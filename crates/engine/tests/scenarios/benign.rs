@@ -1,0 +1,158 @@
+//! Benign traffic that looks like an attack convicts nobody.
+
+use api_abuse_engine::record::flags;
+use api_abuse_engine::{Config, Engine, SourceKind};
+
+use crate::world::*;
+
+#[test]
+fn a_neighbour_at_the_same_address_is_not_denied() {
+    world(|world| {
+        let scanner = |n: u32| Hit { user_agent: "scan/1", ..get(3, &format!("/w{n}x"), 404) };
+        let neighbour = get(3, "/products/1.html", 200);
+        let mut n = 0;
+        for _ in 0..60 {
+            n += 1;
+            world.send(30, &scanner(n));
+            world.send(30, &neighbour);
+        }
+        let convicted: Vec<_> = world.decisions.iter().map(|d| d.key.discriminator).collect();
+        assert!(convicted.contains(&SEED.table(b"scan/1")), "the scanner");
+        assert!(world.decisions.iter().all(|d| d.key.kind == SourceKind::Client));
+        assert!(!convicted.contains(&SEED.table(neighbour.user_agent.as_bytes())));
+    });
+}
+
+#[test]
+fn a_stale_credential_repeated_for_a_day_is_not_stuffing() {
+    world(|world| {
+        for _ in 0..2880 {
+            world.send(30_000, &Hit { credential: 5, ..get(50, "/api/items/1", 401) });
+            world.send(10, &post(51, "/api/login", 401, 44));
+        }
+        assert!(world.decisions.is_empty());
+    });
+}
+
+#[test]
+fn an_office_on_monday_morning_is_not_stuffing() {
+    world(|world| {
+        for n in 0..600u32 {
+            // 30 % of attempts fail, all from one address and one browser build.
+            let status = if n % 10 < 3 { 401 } else { 200 };
+            world.send(
+                1500,
+                &Hit { flags: flags::JSON, ..post(77, "/api/login", status, 30 + n % 17) },
+            );
+            world.send(300, &get(77, "/", 200));
+        }
+        assert!(world.decisions.is_empty());
+    });
+}
+
+#[test]
+fn a_login_that_fails_for_everybody_convicts_nobody() {
+    world(|world| {
+        for n in 0..2000u32 {
+            let person = (n * 7 % 200) as u8;
+            world.send(20, &get(person, "/", 200));
+            world.send(20, &get(person, "/products/1.html", 200));
+            world.send(40, &post(person, "/login", 401, 20 + n % 13));
+        }
+        assert!(world.decisions.len() <= 2, "{}", world.decisions.len());
+    });
+}
+
+#[test]
+fn a_broken_deploy_convicts_nobody() {
+    world(|world| {
+        for n in 0..3000u32 {
+            let person = (n % 60) as u8;
+            world.send(20, &get(person, &format!("/products/{}.html", n % 40), 404));
+            world.send(5, &get(person, "/static/app.js", 404));
+            world.send(5, &get(person, "/", 500));
+        }
+        assert!(world.decisions.is_empty());
+    });
+}
+
+#[test]
+fn evidence_survives_the_engine() {
+    let mut memory = aligned(2 << 20);
+    let config = || Config {
+        seed: SEED,
+        applications: vec![b"shop".to_vec()],
+        deny_loopback: false,
+        learning_ms: 86_400_000,
+    };
+    let mut decisions = 0;
+    for n in 0..10 {
+        let (engine, _) = Engine::attach(memory.bytes(), config()).unwrap();
+        let mut world =
+            World { engine, now_ms: 1_000_000 + n * 100, decisions: Vec::new(), records: 0 };
+        world.send(1, &get(99, &format!("/w{n}x"), 404));
+        decisions += world.decisions.len();
+    }
+    assert_eq!(decisions, 1, "a new engine over the same tables each time");
+    let (mut engine, _) = Engine::attach(memory.bytes(), config()).unwrap();
+    let mut again = Vec::new();
+    engine.repeat_decisions(1_002_000, &mut again);
+    assert_eq!(again.len(), 1);
+    assert!(again[0].again);
+}
+
+#[test]
+fn loopback_is_not_denied() {
+    world(|world| {
+        let hit = |n: u32| Hit { address: [127, 0, 0, 1], ..get(1, &format!("/w{n}x"), 404) };
+        assert_eq!(until_convicted(world, 100, 20, hit), None);
+    });
+}
+
+#[test]
+fn a_flash_crowd_convicts_nobody() {
+    world(|world| {
+        for n in 0..6000u32 {
+            let person = (n * 37 % 150) as u8;
+            world.send(10, &get(person, "/products/77.html", 200));
+            world.send(
+                5,
+                &Hit { referer: Some("/products/77.html"), ..get(person, "/static/app.js", 200) },
+            );
+            if n % 3 == 0 {
+                world.send(5, &json(post(person, "/cart", if n < 600 { 200 } else { 409 }, 7)));
+            }
+        }
+        assert!(world.decisions.is_empty(), "{:?}", world.decisions);
+    });
+}
+
+#[test]
+fn a_class_that_registers_together_convicts_nobody() {
+    world(|world| {
+        for n in 0..30u32 {
+            for path in ["/register", "/", "/products/1.html"] {
+                world.send(700, &get(80, path, 200));
+                world.send(100, &get(80, "/static/app.js", 200));
+            }
+            world.send(9000, &post(80, "/register", 201, 50 + n));
+        }
+        assert!(world.decisions.is_empty(), "{:?}", world.decisions);
+    });
+}
+
+#[test]
+fn support_staff_convicts_nobody() {
+    world(|world| {
+        for n in 0..800u32 {
+            let staff = Hit {
+                flags: flags::JSON | flags::AUTHORIZATION,
+                credential: 5,
+                ..get(90, &format!("/api/orders/{}", n * 7919 % 5000), 200)
+            };
+            world.send(8000, &staff);
+            world.send(300, &json(get(90, "/api/customers", 200)));
+        }
+        assert!(world.decisions.is_empty(), "{:?}", world.decisions);
+    });
+}
