@@ -218,8 +218,7 @@ impl Engine<'_> {
             self.served.insert(asked, combine(head.fingerprint, 0));
         }
         let mut standing = Standing { teaches: true, ready, vouched: false, polite: false };
-        let declared = patterns::declares_crawler(record.user_agent);
-        let kin = declared && self.served.others(asked, 0) > 0;
+        let kin = self.served.others(asked, 0) > 0 && patterns::declares_crawler(record.user_agent);
         for slot in slots.into_iter().flatten() {
             let source = self.sources.get_mut(slot);
             source.asked_robots |= u8::from(record.path == b"/robots.txt");

@@ -73,8 +73,6 @@ const REGISTRATION: &str = include_str!("role/registration.txt");
 const CONTENT: &str = include_str!("role/content.txt");
 /// The same for what reserves or buys.
 const CHECKOUT: &str = include_str!("role/checkout.txt");
-/// Extensions of what pages pull in; a miss is somebody's broken link.
-const RESOURCES: &str = include_str!("role/resources.txt");
 
 /// The words that name roles, compiled.
 #[derive(Debug)]
@@ -140,8 +138,37 @@ fn words<'t>(path: &Path, text: &'t mut [u8; PATH_MAX + 2]) -> &'t [u8] {
 /// Pulled in by a page rather than visited.
 pub fn is_resource(path: &Path) -> bool {
     let extension = path.extension();
-    !extension.is_empty()
-        && RESOURCES.lines().any(|known| extension.eq_ignore_ascii_case(known.as_bytes()))
+    let mut lower = [0; 5];
+    let Some(lower) = lower.get_mut(..extension.len()) else { return false };
+    lower.copy_from_slice(extension);
+    lower.make_ascii_lowercase();
+    matches!(
+        &*lower,
+        b"css"
+            | b"js"
+            | b"mjs"
+            | b"map"
+            | b"png"
+            | b"jpg"
+            | b"jpeg"
+            | b"gif"
+            | b"svg"
+            | b"webp"
+            | b"avif"
+            | b"ico"
+            | b"bmp"
+            | b"woff"
+            | b"woff2"
+            | b"ttf"
+            | b"eot"
+            | b"otf"
+            | b"mp3"
+            | b"mp4"
+            | b"webm"
+            | b"ogg"
+            | b"wasm"
+            | b"swf"
+    )
 }
 
 /// The path of a programming interface, where 2xx is success and nothing is a form.
