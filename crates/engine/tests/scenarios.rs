@@ -107,12 +107,7 @@ impl World<'_> {
 
 fn world(test: impl FnOnce(&mut World<'_>)) {
     let mut memory = aligned(2 << 20);
-    let config = Config {
-        seed: SEED,
-        applications: vec![b"shop".to_vec()],
-        deny_loopback: false,
-        learning_ms: 86_400_000,
-    };
+    let config = Config::new(SEED).with_application(b"shop");
     let (engine, _) = Engine::attach(memory.bytes(), config).unwrap();
     let mut world = World { engine, now_ms: 1_000_000, decisions: Vec::new(), records: 0 };
     world.warm_up();
@@ -313,12 +308,7 @@ fn phones_and_broken_pages_convict_nobody() {
 #[test]
 fn evidence_survives_the_engine() {
     let mut memory = aligned(2 << 20);
-    let config = || Config {
-        seed: SEED,
-        applications: vec![b"shop".to_vec()],
-        deny_loopback: false,
-        learning_ms: 86_400_000,
-    };
+    let config = || Config::new(SEED).with_application(b"shop");
     let mut decisions = 0;
     for n in 0..10 {
         let (engine, _) = Engine::attach(memory.bytes(), config()).unwrap();
