@@ -169,6 +169,13 @@ fn write_lines() {
     });
 }
 
+/// What the engine is told.
+fn engine_config(conf: &MainConf, seed: Seed) -> Config {
+    let mut config = Config::new(seed);
+    config.deny_loopback = conf.deny_loopback.unwrap_or(false);
+    conf.applications.iter().fold(config, |config, known| config.with_application(&known.name))
+}
+
 /// Starts the detector and its housekeeping. A worker that cannot start them serves without.
 fn start_threads(conf: &MainConf, ready: Ready, log: Log<'_>) -> (Threads, Receiver<Line>) {
     let (stop, stopped) = bounded(0);
@@ -178,12 +185,7 @@ fn start_threads(conf: &MainConf, ready: Ready, log: Log<'_>) -> (Threads, Recei
     let detector = Detector {
         shared: ready.shared,
         loaded_ms: ready.loaded_ms,
-        config: Config {
-            seed: Seed(zone.seed()),
-            applications: conf.applications.iter().map(|known| known.name.clone()).collect(),
-            deny_loopback: conf.deny_loopback.unwrap_or(false),
-            learning_ms: 24 * 3_600_000,
-        },
+        config: engine_config(conf, Seed(zone.seed())),
         stopped,
         messages,
     };

@@ -66,12 +66,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let format = Format::compile(&arguments.format).map_err(Failure::Usage)?;
     let seed = Seed([arguments.seed, arguments.seed.rotate_left(32) ^ 0x9e37_79b9_7f4a_7c15]);
     let application = Application::named(&arguments.application, seed);
-    let config = Config {
-        seed,
-        applications: application.configured(),
-        deny_loopback: true,
-        learning_ms: 24 * 3_600_000,
-    };
+    let mut config = Config { deny_loopback: true, ..Config::new(seed) };
+    for name in application.configured() {
+        config = config.with_application(&name);
+    }
     let mut memory = Memory::new(arguments.memory);
     let (engine, _) = Engine::attach(memory.bytes(), config).ok_or_else(|| {
         let least = Engine::MIN_BYTES >> 20;

@@ -26,12 +26,7 @@ fn main() {
         let limits = Limits::of(bytes.len());
         let (mut engine, _) = Engine::attach(
             bytes,
-            Config {
-                seed: SEED,
-                applications: vec![b"shop".to_vec()],
-                deny_loopback: true,
-                learning_ms: 0,
-            },
+            Config::new(SEED).with_application(b"shop"),
         )
         .unwrap();
         measure(&mut engine, clients, 0);

@@ -1,8 +1,14 @@
-//! What is counted for each application, in the shape that lies in shared memory.
+//! What is counted for each application, in the shape that lies in shared memory; its policy, and its
+//! circuit breaker.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use crate::record::APPLICATION_MAX;
+use crate::budget::{self, Budget};
+use crate::engine::Engine;
+use crate::policy::Policy;
+use crate::record::{APPLICATION_MAX, RequestRecord};
+use crate::source::network_of;
+use crate::tables::APPLICATIONS;
 
 /// 64-bit words of an application's statistics in shared memory.
 pub const STATISTICS_WORDS: usize = size_of::<Statistics>() / 8;
@@ -63,6 +69,10 @@ pub struct Statistics {
     pub decisions: [[u64; 3]; 8],
     /// Sources that each sensitivity (safe, normal, paranoid) would have denied.
     pub would_deny: [u64; 3],
+    /// Milliseconds that it had been learned before the tables began ([`crate::checkpoint`]).
+    pub learned_ms: u64,
+    /// How often the circuit breaker opened.
+    pub trips: u64,
 }
 
 /// Bounded application name.
@@ -77,8 +87,122 @@ impl Default for Name {
 }
 
 impl Statistics {
+    /// Takes in that a request came, and brings the state up to date; true when what was learned may
+    /// act.
+    pub(crate) fn arrive(&mut self, now_ms: u64, learning_ms: u64, tripped: bool) -> bool {
+        self.last_ms = self.last_ms.max(now_ms);
+        if self.first_ms == 0 {
+            self.first_ms = now_ms.max(1);
+        }
+        let learned_ms = self.learned_ms.saturating_add(now_ms.saturating_sub(self.first_ms));
+        let ready = learned_ms >= learning_ms;
+        self.state = match (tripped, ready) {
+            (true, _) => State::Tripped,
+            (false, true) => State::Ready,
+            (false, false) => State::Learning,
+        } as u32;
+        ready
+    }
+
     /// The name, as text; bytes that are no UTF-8 are replaced.
     pub fn name(&self) -> std::borrow::Cow<'_, str> {
         String::from_utf8_lossy(&self.name.0[..(self.name_len as usize).min(APPLICATION_MAX)])
     }
+}
+
+impl Engine<'_> {
+    /// The statistics slot of an application, made if it is new. The last slot is everybody's who
+    /// came too late.
+    pub(crate) fn application(&mut self, key: u64, name: &[u8]) -> usize {
+        let last = APPLICATIONS - 1;
+        let slot =
+            self.applications[..last].iter().position(|slot| slot.key == key || slot.key == 0);
+        let (slot, key, name) = match slot {
+            Some(slot) => (slot, key, name),
+            None => (last, u64::MAX, &b"(other)"[..]),
+        };
+        let statistics = &mut self.applications[slot];
+        if statistics.key == 0 {
+            statistics.key = key;
+            self.configured[slot] = self.configured(key);
+        }
+        let statistics = &mut self.applications[slot];
+        if statistics.name_len == 0 && !name.is_empty() {
+            let len = name.len().min(statistics.name.0.len());
+            statistics.name.0[..len].copy_from_slice(&name[..len]);
+            statistics.name_len = len as u32;
+        }
+        slot
+    }
+
+    /// Which of the configured applications has this key.
+    pub(crate) fn configured(&self, key: u64) -> Option<u32> {
+        let names = self.config.applications.iter();
+        let at = names.map(|known| self.config.seed.table(&known.name)).position(|k| k == key);
+        at.map(|at| at as u32)
+    }
+
+    /// The policy of an application, by its slot; by its key in the last slot, which many share.
+    pub(crate) fn policy(&self, slot: usize, key: u64) -> &Policy {
+        let known =
+            if slot < APPLICATIONS - 1 { self.configured[slot] } else { self.configured(key) };
+        let known = known.and_then(|at| self.config.applications.get(at as usize));
+        known.map_or(&self.config.policy, |known| &known.policy)
+    }
+
+    pub(crate) fn budget(&mut self, application: usize) -> &mut Budget {
+        &mut self.budgets[application.min(self.budgets.len() - 1)]
+    }
+
+    pub(crate) fn count_client(
+        &mut self,
+        record: &RequestRecord<'_>,
+        application: usize,
+        denied: bool,
+    ) {
+        self.budget(application).see(client_of(record), denied, record.head.time_ms);
+    }
+
+    /// Whether the denial that a record gives reason to is beyond the budget of its application.
+    pub(crate) fn exceeds_budget(
+        &mut self,
+        record: &RequestRecord<'_>,
+        application: usize,
+    ) -> bool {
+        let percent = self.policy(application, record.head.application).budget_percent;
+        let (tripped, now) =
+            self.budget(application).deny(client_of(record), percent, record.head.time_ms);
+        if now {
+            let statistics = &mut self.applications[application];
+            statistics.trips += 1;
+            statistics.state = State::Tripped as u32;
+        }
+        tripped
+    }
+
+    /// Lets the breaker of an application close when it is time.
+    pub(crate) fn recover(&mut self, application: usize, key: u64, now_ms: u64) {
+        let at = application.min(self.budgets.len() - 1);
+        if !self.budgets[at].is_tripped() {
+            return;
+        }
+        let policy = self.policy(application, key);
+        let (percent, learning_ms) = (policy.budget_percent, policy.learning_ms);
+        if self.budgets[at].recover(percent, now_ms) {
+            let statistics = &mut self.applications[application];
+            statistics.arrive(statistics.last_ms, learning_ms, false);
+        }
+    }
+
+    /// The clients that the circuit breaker of an application counts; `None` for an unknown one.
+    pub fn budget_share(&self, application: u64) -> Option<budget::Share> {
+        let slot = self.applications.iter().position(|slot| slot.key == application)?;
+        Some(self.budgets[slot.min(self.budgets.len() - 1)].share())
+    }
+}
+
+/// The client that the circuit breaker counts.
+fn client_of(record: &RequestRecord<'_>) -> u64 {
+    let head = &record.head;
+    budget::client(head.application, network_of(head.address), head.fingerprint)
 }

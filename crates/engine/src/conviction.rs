@@ -1,64 +1,58 @@
 //! From evidence that passed the threshold to a decision that explains itself.
 
-use crate::decision::{Action, EXEMPLAR_PATH, EXEMPLARS, Exemplar, FINDINGS, Finding, Incident};
+use crate::decision::{
+    Action, EXEMPLAR_PATH, EXEMPLARS, Exemplar, FINDINGS, Finding, GRACE, Incident, TRIPPED,
+};
 use crate::detectors::MEASURES;
-use crate::engine::Engine;
+use crate::engine::{Engine, Slots};
 use crate::evidence::Walks;
 use crate::fusion::{Fusion, Sensitivity};
 use crate::hash::combine;
+use crate::judgement::Passed;
 use crate::record::{RequestRecord, USER_AGENT_MAX};
-use crate::sources::Source;
+use crate::sources::{Hold, Source, bit};
 use crate::tables::Suspect;
 use crate::{Decision, SourceKind, Threat};
 
-/// How long the first denial of a source holds.
-pub const TTL_MS: u64 = 3_600_000;
-/// How much longer each further one.
-const REPEAT: u64 = 2;
-/// The longest.
-const TTL_MAX_MS: u64 = 24 * 3_600_000;
-
-/// A source whose evidence passed a threshold.
+/// A source whose evidence passed a threshold, and what is done about it.
 #[derive(Clone, Copy, Debug)]
-pub struct Case {
+pub(crate) struct Case {
     /// Its slot.
-    pub slot: usize,
-    /// Its evidence.
-    pub fusion: Fusion,
+    pub(crate) slot: usize,
+    /// What it passed.
+    pub(crate) passed: Passed,
     /// Statistics slot of the application.
-    pub application: usize,
-    /// Slots of the client and of the address of the record.
-    pub client: Option<usize>,
-    /// See `client`.
-    pub address: Option<usize>,
+    pub(crate) application: usize,
+    /// Slots of the record.
+    pub(crate) slots: Slots,
     /// Other well-behaved clients of the address.
-    pub others: u32,
-}
-
-impl Case {
-    /// A case against the source in `slot`.
-    pub fn new(slot: usize, walks: &[Walks; 8]) -> Self {
-        Self {
-            slot,
-            fusion: Fusion::of(walks),
-            application: 0,
-            client: None,
-            address: None,
-            others: 0,
-        }
-    }
+    pub(crate) others: u32,
+    /// What is done.
+    pub(crate) action: Action,
+    /// It is nothing because the circuit breaker is open.
+    pub(crate) tripped: bool,
 }
 
 /// Convicts: marks the source, keeps the incident, and says what is to be done.
-pub fn decide(engine: &mut Engine<'_>, record: &RequestRecord<'_>, case: &Case) -> Decision {
+pub(crate) fn decide(engine: &mut Engine<'_>, record: &RequestRecord<'_>, case: &Case) -> Decision {
     engine.header.incident += 1;
     let incident_id = engine.header.incident;
     let now_ms = record.head.time_ms;
-    let threat = case.fusion.threat();
+    let threat = case.passed.fusion.threat();
+    let repeat = engine.policy(case.application, record.head.application).repeat;
     let source = engine.sources.get_mut(case.slot);
-    source.convictions = source.convictions.saturating_add(1);
-    let ttl_ms = time_to_live(source.convictions, combine(source.key, incident_id));
-    source.denied_until_ms = now_ms + ttl_ms;
+    let hold = match case.action {
+        Action::Monitor if case.tripped => Hold::Spared,
+        Action::Monitor => Hold::Monitored,
+        Action::Throttle | Action::Deny => Hold::Held,
+    };
+    // Only what was acted upon makes the next denial longer.
+    let nth = source.convictions.saturating_add(1);
+    source.convictions = if hold == Hold::Held { nth } else { source.convictions };
+    let nth = if hold == Hold::Held { nth } else { 1 };
+    let ttl_ms = repeat.ttl_ms(case.passed.ttl_ms, nth, combine(source.key, incident_id));
+    source.denied_until_ms = now_ms.saturating_add(ttl_ms);
+    source.hold = hold as u8;
     source.incident = incident_id;
     let convicted = *source;
     let suspect = suspect_slot(engine.suspects, convicted.key);
@@ -71,41 +65,40 @@ pub fn decide(engine: &mut Engine<'_>, record: &RequestRecord<'_>, case: &Case) 
             .get(suspect)
             .filter(|suspect| suspect.key == convicted.key)
             .map_or_else(Default::default, |suspect| suspect.exemplars),
-        ..explain(&convicted, record, &case.fusion, threat)
+        ..explain(&convicted, record, case)
     };
     let slot = incident_id as usize % engine.incidents.len();
     engine.incidents[slot] = incident;
     settle(engine, case, &convicted);
     let statistics = &mut engine.applications[case.application];
-    statistics.decisions[threat as usize][Action::Deny as usize] += 1;
+    statistics.decisions[threat as usize][case.action as usize] += 1;
     decision(&convicted, &incident, false)
 }
 
-/// What a conviction of a client means for its address: its part of the evidence is dealt with, but
-/// suspicion stays, so that the next client from there is not judged as if nothing had been.
+/// What a conviction means for the wider keys of the record: their part of the evidence is dealt with,
+/// but suspicion stays, so that the next client or session from there is not judged as if nothing had
+/// been.
 fn settle(engine: &mut Engine<'_>, case: &Case, convicted: &Source) {
-    let Some(address) = case.address.filter(|&address| address != case.slot) else { return };
-    let address = engine.sources.get_mut(address);
     let suspicion = Sensitivity::Normal.threshold() / 2.0;
-    for (walks, client) in address.walks.iter_mut().zip(convicted.walks) {
-        let (all, client) = (walks.values(), client.values());
-        *walks =
-            Walks::at(core::array::from_fn(|m| (all[m] - client[m]).max(all[m].min(suspicion))));
+    let wider = match SourceKind::from_u8(convicted.kind) {
+        Some(SourceKind::Session) => [case.slots.client, case.slots.address],
+        Some(SourceKind::Client) => [None, case.slots.address],
+        _ => [None, None],
+    };
+    for slot in wider.into_iter().flatten() {
+        let wider = engine.sources.get_mut(slot);
+        for (walks, narrow) in wider.walks.iter_mut().zip(convicted.walks) {
+            let (all, narrow) = (walks.values(), narrow.values());
+            *walks = Walks::at(core::array::from_fn(|m| {
+                (all[m] - narrow[m]).max(all[m].min(suspicion))
+            }));
+        }
+        if case.action != Action::Monitor {
+            wider.convictions = wider.convictions.saturating_add(1);
+            wider.convicted_users |= bit(convicted.key);
+            wider.convicted_requests = wider.convicted_requests.saturating_add(convicted.requests);
+        }
     }
-    address.convictions = address.convictions.saturating_add(1);
-    address.convicted_users |= 1 << (convicted.key >> 59);
-    address.convicted_requests = address.convicted_requests.saturating_add(convicted.requests);
-}
-
-/// The first denial holds an hour; each further one twice as long, give or take a tenth, so that a
-/// botnet does not come back at one moment.
-fn time_to_live(convictions: u16, random: u64) -> u64 {
-    if convictions <= 1 {
-        return TTL_MS;
-    }
-    let ttl_ms = TTL_MS.saturating_mul(REPEAT.saturating_pow(u32::from(convictions) - 1));
-    let ttl_ms = ttl_ms.min(TTL_MAX_MS);
-    ttl_ms - ttl_ms / 10 + random % (ttl_ms / 5)
 }
 
 /// A conviction that still holds, for a denylist that may have lost it.
@@ -116,6 +109,7 @@ pub fn again(source: &Source, incident: Option<&Incident>) -> Option<Decision> {
         network: source.network,
         discriminator: source.discriminator,
         kind: source.kind,
+        action: Action::Deny as u8,
         since_ms: source.last_ms,
         threat: Fusion::of(&source.walks).threat() as u8,
         confidence: Fusion::of(&source.walks).confidence(),
@@ -136,22 +130,20 @@ fn decision(source: &Source, incident: &Incident, again: bool) -> Decision {
             discriminator: source.discriminator,
         },
         threat: incident.threat().unwrap_or(Threat::VulnerabilityScanning),
-        action: Action::Deny,
+        action: Action::from_u8(incident.action).unwrap_or(Action::Monitor),
         confidence: incident.confidence,
         incident: incident.id,
         since_ms: incident.since_ms,
         ttl_ms: incident.ttl_ms,
         again,
+        tripped: incident.flags & TRIPPED != 0,
     }
 }
 
 /// Everything about a conviction but its number and its exemplars.
-fn explain(
-    source: &Source,
-    record: &RequestRecord<'_>,
-    fusion: &Fusion,
-    threat: Threat,
-) -> Incident {
+fn explain(source: &Source, record: &RequestRecord<'_>, case: &Case) -> Incident {
+    let (passed, fusion) = (&case.passed, &case.passed.fusion);
+    let threat = fusion.threat();
     let mut user_agent = [0; USER_AGENT_MAX];
     let len = record.user_agent.len().min(USER_AGENT_MAX);
     user_agent[..len].copy_from_slice(&record.user_agent[..len]);
@@ -164,13 +156,14 @@ fn explain(
         first_ms: source.first_ms,
         requests: source.requests,
         evidence: fusion.evidence,
-        threshold: Sensitivity::Normal.threshold(),
+        threshold: passed.threshold,
         shares: fusion.shares,
         kind: source.kind,
         threat: threat as u8,
-        action: Action::Deny as u8,
+        action: case.action as u8,
         confidence: fusion.confidence(),
-        user_agent_len: len as u32,
+        user_agent_len: len as u16,
+        flags: u16::from(case.tripped) * TRIPPED + u16::from(passed.grace) * GRACE,
         findings: findings(source, threat),
         user_agent: crate::decision::UserAgent(user_agent),
         ..Incident::default()

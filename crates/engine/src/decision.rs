@@ -61,6 +61,8 @@ pub struct Decision {
     pub ttl_ms: u64,
     /// True when a source convicted earlier is said again, because whoever wrote the denylist died.
     pub again: bool,
+    /// The circuit breaker made a monitor decision of it ([`crate::budget`]).
+    pub tripped: bool,
 }
 
 /// Findings kept with an incident.
@@ -71,6 +73,11 @@ pub const EXEMPLARS: usize = 5;
 pub const EXEMPLAR_PATH: usize = 104;
 /// 64-bit words of an incident in shared memory.
 pub const INCIDENT_WORDS: usize = size_of::<Incident>() / 8;
+
+/// In [`Incident::flags`]: the circuit breaker was open, nothing was done.
+pub const TRIPPED: u16 = 1;
+/// In [`Incident::flags`]: the source was lifted lately and does nothing new, nothing was done.
+pub const GRACE: u16 = 2;
 
 /// One detector's contribution to a conviction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -157,7 +164,9 @@ pub struct Incident {
     /// 0 to 100.
     pub confidence: u8,
     /// Bytes of `user_agent` in use.
-    pub user_agent_len: u32,
+    pub user_agent_len: u16,
+    /// [`TRIPPED`], [`GRACE`].
+    pub flags: u16,
     /// What each detector saw.
     pub findings: [Finding; FINDINGS],
     /// Requests that speak against the source, the heaviest ones.

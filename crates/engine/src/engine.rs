@@ -1,8 +1,9 @@
 //! The one path from records to decisions.
 
-use crate::application::{State, Statistics};
+use crate::application::Statistics;
+use crate::budget::Budget;
 use crate::campaign::Campaigns;
-use crate::conviction::{self, Case};
+use crate::conviction;
 use crate::detectors::credential_stuffing::Answers;
 use crate::detectors::patterns::Patterns;
 use crate::detectors::vulnerability_scanning::Contact;
@@ -11,27 +12,16 @@ use crate::endpoint::Endpoints;
 use crate::evidence::{Ratios, Walks, decay};
 use crate::facts::Facts;
 use crate::fusion::Sensitivity;
-use crate::hash::{Seed, combine};
+use crate::hash::combine;
 use crate::object::Objects;
 use crate::path::Path;
+use crate::policy::Config;
 use crate::record::{RequestRecord, Verdict};
 use crate::sketch::SourceSketch;
-use crate::sources::Sources;
+use crate::source::address_of;
+use crate::sources::{Hold, Sources};
 use crate::tables::{APPLICATIONS, Header, Suspect, Tables};
 use crate::{Decision, Incident, SourceKey};
-
-/// What an engine is told from outside. Everything else it learns.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// The zone's seed.
-    pub seed: Seed,
-    /// Names of the applications that the configuration knows.
-    pub applications: Vec<Vec<u8>>,
-    /// Whether loopback addresses may be denied.
-    pub deny_loopback: bool,
-    /// How long an application is learned before what was learned may act.
-    pub learning_ms: u64,
-}
 
 /// How the tables that [`Engine::attach`] was given looked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +47,9 @@ pub struct Engine<'m> {
     pub(crate) logins: &'m mut [Answers],
     pub(crate) objects: Objects<'m>,
     pub(crate) campaigns: Campaigns<'m>,
+    pub(crate) budgets: &'m mut [Budget],
+    /// For each slot of `applications`, which of the configured ones it is.
+    pub(crate) configured: [Option<u32>; APPLICATIONS],
     pub(crate) patterns: Patterns,
 }
 
@@ -85,12 +78,17 @@ impl<'m> Engine<'m> {
             endpoints: Endpoints::new(tables.nodes, config.seed),
             logins: tables.logins,
             campaigns: Campaigns::new(tables.campaigns),
+            budgets: tables.budgets,
+            configured: [None; APPLICATIONS],
             objects: Objects::new(tables.counts, tables.owners, tables.groups),
             patterns,
             config,
         };
-        for name in engine.config.applications.clone() {
-            engine.application(engine.config.seed.table(&name), &name);
+        for application in engine.config.applications.clone() {
+            engine.application(engine.config.seed.table(&application.name), &application.name);
+        }
+        for slot in 0..APPLICATIONS - 1 {
+            engine.configured[slot] = engine.configured(engine.applications[slot].key);
         }
         Some((engine, if continued { Attached::Continued } else { Attached::Fresh }))
     }
@@ -108,6 +106,9 @@ impl<'m> Engine<'m> {
             self.judge(&record, decisions);
         }
         self.header.evicted += core::mem::take(&mut self.sources.evicted);
+        for application in 0..self.budgets.len() {
+            self.recover(application, self.applications[application].key, now_ms);
+        }
     }
 
     /// Counts one record, and judges it unless it was denied, bypassed or allowed: the module's own
@@ -117,50 +118,63 @@ impl<'m> Engine<'m> {
         let now_ms = head.time_ms;
         let application = self.application(head.application, record.application);
         let verdict = Verdict::from_u8(head.verdict).unwrap_or(Verdict::Passed);
+        let policy = self.policy(application, head.application);
+        let (learning_ms, allowed) = (policy.learning_ms, policy.allow.contains(head.address));
+        self.recover(application, head.application, now_ms);
+        let tripped = self.budget(application).is_tripped();
         let statistics = &mut self.applications[application];
         statistics.requests[verdict as usize] += 1;
-        statistics.last_ms = statistics.last_ms.max(now_ms);
-        if statistics.first_ms == 0 {
-            statistics.first_ms = now_ms;
-            statistics.state = State::Learning as u32;
-        }
-        let ready = now_ms.saturating_sub(statistics.first_ms) >= self.config.learning_ms;
-        if ready && statistics.state == State::Learning as u32 {
-            statistics.state = State::Ready as u32;
-        }
-        if verdict != Verdict::Passed || head.address == [0; 16] {
+        let ready = statistics.arrive(now_ms, learning_ms, tripped);
+        if head.address == [0; 16] {
             return;
         }
-        let keys =
-            [SourceKey::client(head.address, head.fingerprint), SourceKey::address(head.address)];
-        let address_key = source_hash(head.application, keys[1]);
-        let slots = [
-            self.sources.touch(
-                source_hash(head.application, keys[0]),
-                keys[0],
-                head.application,
-                now_ms,
-            ),
-            self.sources.touch(address_key, keys[1], head.application, now_ms),
-        ];
-        let held = slots.map(|slot| slot.is_some_and(|slot| self.arrive(slot, now_ms)));
-        if held.contains(&true) {
-            if let Some(address) = slots[1] {
+        if verdict != Verdict::Passed || allowed {
+            let denied = !matches!(verdict, Verdict::Passed | Verdict::Bypassed | Verdict::Allowed);
+            self.count_client(record, application, denied);
+            return;
+        }
+        let slots = self.slots(record);
+        let mut held = false;
+        let mut spared = false;
+        for slot in slots.all() {
+            held |= self.arrive(slot, now_ms);
+            spared |= self.sources.get(slot).is(Hold::Spared, now_ms);
+        }
+        self.count_client(record, application, held || spared);
+        if held {
+            if let Some(address) = slots.address {
                 let address = self.sources.get_mut(address);
                 address.convicted_requests = address.convicted_requests.saturating_add(1);
             }
             return;
         }
         self.inherit(slots);
-        let standing = self.standing(record, slots, ready);
-        let Some(facts) = self.facts(record, address_key, slots, standing) else { return };
-        for slot in slots.into_iter().flatten() {
+        let pair = [slots.client, slots.address];
+        let mut standing = self.standing(record, pair, ready);
+        if let Some(session) = slots.session {
+            standing.teaches &=
+                self.sources.get(session).peak() < Sensitivity::Normal.threshold() / 2.0;
+        }
+        let address = source_hash(head.application, SourceKey::address(head.address));
+        let Some(facts) = self.facts(record, address, pair, standing) else { return };
+        for slot in slots.all() {
             self.observe(slot, record, &facts);
         }
         self.vouch(slots);
-        if let Some(case) = self.convict(slots, record) {
-            let case = Case { application, ..case };
-            decisions.push(conviction::decide(self, record, &case));
+        decisions.extend(self.convict(slots, record, application));
+    }
+
+    /// The sources that a record belongs to, made if they are new.
+    fn slots(&mut self, record: &RequestRecord<'_>) -> Slots {
+        let head = &record.head;
+        let mut touch = |key: SourceKey| {
+            let hash = source_hash(head.application, key);
+            self.sources.touch(hash, key, head.application, head.time_ms)
+        };
+        Slots {
+            session: (head.session != 0).then(|| touch(SourceKey::session(head.session))).flatten(),
+            client: touch(SourceKey::client(head.address, head.fingerprint)),
+            address: touch(SourceKey::address(head.address)),
         }
     }
 
@@ -168,13 +182,13 @@ impl<'m> Engine<'m> {
     fn arrive(&mut self, slot: usize, now_ms: u64) -> bool {
         let source = self.sources.get_mut(slot);
         source.requests = source.requests.saturating_add(1);
-        if source.denied_until_ms > now_ms {
+        if source.is(Hold::Held, now_ms) {
             source.last_ms = source.last_ms.max(now_ms);
             return true;
         }
         let elapsed_ms = now_ms.saturating_sub(source.last_ms);
         let mut factor = if elapsed_ms > 60_000 { decay(elapsed_ms) } else { 1.0 };
-        if source.denied_until_ms != 0 {
+        if source.denied_until_ms != 0 && source.denied_until_ms <= now_ms {
             // Served its time: half of the evidence stays, so that more of the same is soon known.
             source.denied_until_ms = 0;
             source.would_deny = 0;
@@ -187,20 +201,28 @@ impl<'m> Engine<'m> {
     }
 
     /// A new client of an address against which evidence stands does not start from zero: changing
-    /// the fingerprint does not wash it off. It starts at no more than suspicion.
-    fn inherit(&mut self, [client, address]: [Option<usize>; 2]) {
-        let (Some(client), Some(address)) = (client, address) else { return };
-        if self.sources.get_mut(client).requests != 1
-            || self.sources.get_mut(address).convictions == 0
-        {
+    /// the fingerprint does not wash it off. It starts at no more than suspicion. The same holds for a
+    /// new session of a client that nobody else uses.
+    fn inherit(&mut self, slots: Slots) {
+        let Some(client) = slots.client else { return };
+        if let Some(address) = slots.address {
+            self.inherit_from(client, address);
+        }
+        if let Some(session) = slots.session {
+            if self.sources.get(client).others(self.sources.get(session).key) == 0 {
+                self.inherit_from(session, client);
+            }
+        }
+    }
+
+    fn inherit_from(&mut self, new: usize, from: usize) {
+        let from = self.sources.get(from);
+        if from.convictions == 0 || self.sources.get(new).requests != 1 {
             return;
         }
-        let inherited = self.sources.get_mut(address).walks;
         let ceiling = Sensitivity::Normal.threshold() / 2.0;
-        let client = self.sources.get_mut(client);
-        for (walks, from) in client.walks.iter_mut().zip(inherited) {
-            *walks = Walks::at(from.values().map(|walk| walk.min(ceiling)));
-        }
+        let inherited = from.walks.map(|walks| walks.values().map(|walk| walk.min(ceiling)));
+        self.sources.get_mut(new).walks = inherited.map(Walks::at);
     }
 
     /// Takes the record into the evidence of one source.
@@ -229,74 +251,6 @@ impl<'m> Engine<'m> {
         }
     }
 
-    /// A client that behaves becomes one of the users of its address.
-    fn vouch(&mut self, [client, address]: [Option<usize>; 2]) {
-        let (Some(client), Some(address)) = (client, address) else { return };
-        let client = self.sources.get_mut(client);
-        if client.is_vouched() {
-            let bit = 1 << (client.key >> 59);
-            self.sources.get_mut(address).users |= bit;
-        }
-    }
-
-    /// The narrowest key whose evidence passes the threshold, if any: the client, or the address
-    /// when nobody else who behaves is there. Counts what each sensitivity would have done.
-    fn convict(&mut self, slots: [Option<usize>; 2], record: &RequestRecord<'_>) -> Option<Case> {
-        let may_deny =
-            self.config.deny_loopback || !crate::source::is_loopback(record.head.address);
-        let [client, address] = slots.map(|slot| slot.and_then(|slot| self.weigh(slot)));
-        let others = slots[1].map_or(0, |slot| self.sources.get_mut(slot).effective_users());
-        let case = client.or(address.filter(|_| others == 0))?;
-        let source = self.sources.get_mut(case.slot);
-        let mut fresh = [false; 3];
-        for (sensitivity, fresh) in Sensitivity::ALL.into_iter().zip(&mut fresh) {
-            let bit = 1 << sensitivity as u8;
-            if case.fusion.evidence >= sensitivity.threshold() && source.would_deny & bit == 0 {
-                source.would_deny |= bit;
-                *fresh = true;
-            }
-        }
-        let application = self.application(record.head.application, record.application);
-        for (count, fresh) in self.applications[application].would_deny.iter_mut().zip(fresh) {
-            *count += u64::from(fresh);
-        }
-        let convicted = case.fusion.evidence >= Sensitivity::Normal.threshold() && may_deny;
-        convicted.then_some(Case { others, client: slots[0], address: slots[1], ..case })
-    }
-
-    /// The evidence against a source, if it could pass the lowest threshold.
-    fn weigh(&mut self, slot: usize) -> Option<Case> {
-        let source = self.sources.get_mut(slot);
-        let lowest = Sensitivity::Paranoid.threshold();
-        if source.peak() < lowest {
-            return None;
-        }
-        let case = Case::new(slot, &source.walks);
-        (case.fusion.evidence >= lowest).then_some(case)
-    }
-
-    /// The statistics slot of an application, made if it is new. The last slot is everybody's who
-    /// came too late.
-    fn application(&mut self, key: u64, name: &[u8]) -> usize {
-        let last = APPLICATIONS - 1;
-        let slot =
-            self.applications[..last].iter().position(|slot| slot.key == key || slot.key == 0);
-        let (slot, key, name) = match slot {
-            Some(slot) => (slot, key, name),
-            None => (last, u64::MAX, &b"(other)"[..]),
-        };
-        let statistics = &mut self.applications[slot];
-        if statistics.key == 0 {
-            statistics.key = key;
-        }
-        if statistics.name_len == 0 && !name.is_empty() {
-            let len = name.len().min(statistics.name.0.len());
-            statistics.name.0[..len].copy_from_slice(&name[..len]);
-            statistics.name_len = len as u32;
-        }
-        slot
-    }
-
     /// The explanation of a decision, while it is kept.
     pub fn incident(&self, id: u64) -> Option<&Incident> {
         let slot = id as usize % self.incidents.len();
@@ -306,7 +260,11 @@ impl<'m> Engine<'m> {
     /// Says every conviction that still holds again: after a takeover, when the last writer of the
     /// denylist may have died before it wrote.
     pub fn repeat_decisions(&mut self, now_ms: u64, decisions: &mut Vec<Decision>) {
-        let held = self.sources.iter().filter(|source| source.denied_until_ms > now_ms);
+        let may_deny = |network| self.config.may_deny(address_of(network).octets());
+        let held = self
+            .sources
+            .iter()
+            .filter(|source| source.is(Hold::Held, now_ms) && may_deny(source.network));
         decisions.extend(held.filter_map(|source| {
             let incident = self.incident(source.incident);
             conviction::again(source, incident)
@@ -330,8 +288,23 @@ impl<'m> Engine<'m> {
     }
 }
 
+/// The slots of the sources that a record belongs to; those that found no place are `None`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Slots {
+    pub(crate) session: Option<usize>,
+    pub(crate) client: Option<usize>,
+    pub(crate) address: Option<usize>,
+}
+
+impl Slots {
+    /// Those that there are, the narrowest first.
+    pub(crate) fn all(self) -> impl Iterator<Item = usize> {
+        [self.session, self.client, self.address].into_iter().flatten()
+    }
+}
+
 /// The key of a source in the table.
-fn source_hash(application: u64, key: SourceKey) -> u64 {
+pub(crate) fn source_hash(application: u64, key: SourceKey) -> u64 {
     combine(combine(application ^ key.kind as u64, key.network), key.discriminator).max(1)
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::Threat;
-use crate::decision::{EXEMPLAR_PATH, Exemplar, Incident};
+use crate::decision::{EXEMPLAR_PATH, Exemplar, GRACE, Incident, TRIPPED};
 use crate::detectors::MEASURES;
 use crate::record::{Method, USER_AGENT_MAX};
 
@@ -27,6 +27,8 @@ pub fn incident(incident: &Incident) -> Value {
         "findings": findings(incident),
         "exemplars": incident.exemplars.iter().filter(|e| e.evidence > 0.0).map(exemplar).collect::<Vec<_>>(),
         "effective_users": incident.effective_users,
+        "tripped": incident.flags & TRIPPED != 0,
+        "grace": incident.flags & GRACE != 0,
         "user_agent": String::from_utf8_lossy(user_agent),
     })
 }

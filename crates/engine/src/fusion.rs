@@ -40,7 +40,15 @@ impl Sensitivity {
             Self::Paranoid => "paranoid",
         }
     }
+
+    /// The sensitivity with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|sensitivity| sensitivity.name() == name)
+    }
 }
+
+/// A bit for every threat.
+pub const ALL_THREATS: u8 = 0xff;
 
 /// The mixture over threats: `E = ln Σ w exp(E[k])` with equal weights.
 #[derive(Clone, Copy, Debug)]
@@ -54,7 +62,13 @@ pub struct Fusion {
 impl Fusion {
     /// Mixes the walks of all threats.
     pub fn of(walks: &[Walks; 8]) -> Self {
-        let each = walks.map(|walks| walks.evidence());
+        Self::mix(walks.map(|walks| walks.evidence()), ALL_THREATS)
+    }
+
+    /// Mixes the evidence for each threat whose bit is set in `threats`; for the others there is none.
+    pub fn mix(each: [f32; 8], threats: u8) -> Self {
+        let chosen = |threat: usize| threats & (1 << threat) != 0;
+        let each: [f32; 8] = core::array::from_fn(|k| if chosen(k) { each[k] } else { 0.0 });
         let top = each.iter().copied().fold(0.0, f32::max);
         let weights = each.map(|evidence| (evidence - top).exp());
         let sum: f32 = weights.iter().sum();

@@ -8,17 +8,20 @@
 //! The life of a record:
 //!
 //! 1. [`RequestRecord`] is what NGINX's log phase (or a line of an access log) says of one request.
-//! 2. [`source`] turns it into the keys it is judged by: the address and the client (address and
-//!    fingerprint).
+//! 2. [`source`] turns it into the keys it is judged by: the address, the client (address and
+//!    fingerprint) and, where there is one, the session.
 //! 3. [`endpoint`] finds the template of its path (`/users/42` is `/users/{int}`).
 //! 4. The [`detectors`] turn it into log likelihood ratios, [`evidence`] accumulates them for each
 //!    source and threat, and [`fusion`] mixes the threats into one number.
 //! 5. [`Engine::turn`] convicts when that number passes the threshold, and says so in a
-//!    [`Decision`] which carries the [`Incident`] that explains it.
+//!    [`Decision`] which carries the [`Incident`] that explains it. The [`policy`] of the application
+//!    says at which threshold and what is done, its [`budget`] when not to.
 #![forbid(unsafe_code)]
 
 pub mod application;
+pub mod budget;
 pub mod campaign;
+pub mod cidr;
 pub mod conviction;
 pub mod decision;
 pub mod detectors;
@@ -29,8 +32,11 @@ pub mod explain;
 pub mod facts;
 pub mod fusion;
 pub mod hash;
+mod judgement;
+pub mod lift;
 pub mod object;
 pub mod path;
+pub mod policy;
 pub mod record;
 pub mod role;
 pub mod sketch;
@@ -40,8 +46,10 @@ pub mod tables;
 pub mod threat;
 pub mod token;
 
+pub use cidr::{Cidr, CidrSet};
 pub use decision::{Action, Decision, Incident};
-pub use engine::{Config, Engine};
+pub use engine::Engine;
+pub use policy::{ApplicationConfig, Config, Policy};
 pub use record::RequestRecord;
 pub use source::{SourceKey, SourceKind};
 pub use threat::Threat;

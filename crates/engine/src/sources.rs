@@ -25,7 +25,7 @@ pub struct Source {
     pub first_ms: u64,
     /// Monotonic milliseconds of the last record.
     pub last_ms: u64,
-    /// Denied until then; 0 when it is not.
+    /// The decision about it holds until then; 0 when there is none.
     pub denied_until_ms: u64,
     /// Incident of the last conviction.
     pub incident: u64,
@@ -37,9 +37,10 @@ pub struct Source {
     pub served: u32,
     /// A bit for each of 32 groups of templates that it was served.
     pub templates: u32,
-    /// A bit for each of 32 groups of vouched clients (addresses only).
+    /// A bit for each of 32 groups: of vouched clients (of an address), of vouched sessions (of a
+    /// client), of addresses (of a session).
     pub users: u32,
-    /// The same for those of them that were convicted.
+    /// The same for those clients and sessions that were convicted.
     pub convicted_users: u32,
     /// Requests of convicted clients (addresses only).
     pub convicted_requests: u32,
@@ -52,13 +53,17 @@ pub struct Source {
     /// It asked for robots.txt.
     pub asked_robots: u8,
     /// Days in a row with about as many requests.
-    days: u8,
-    padding: [u8; 2],
+    pub(crate) days: u8,
+    /// [`Hold`]: what the decision does.
+    pub hold: u8,
+    /// A bit for each threat that an operator lifted; holds until `grace_until_s`.
+    pub lifted: u8,
     /// The day, of the monotonic clock, and its requests; requests of a usual day.
-    day: u32,
-    today: u32,
-    usual: u32,
-    reserved: u32,
+    pub(crate) day: u32,
+    pub(crate) today: u32,
+    pub(crate) usual: u32,
+    /// Monotonic seconds.
+    pub grace_until_s: u32,
     /// Monotonic milliseconds when it last asked for a form.
     pub form_ms: u64,
     /// Misses.
@@ -71,6 +76,18 @@ pub struct Source {
     pub posts: posting::State,
     /// What it cost.
     pub load: resource_exhaustion::State,
+}
+
+/// What a decision about a source does. Any other value in a source counts as [`Self::Monitored`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Hold {
+    /// Nothing: it was said, and is not said again while it holds.
+    Monitored = 0,
+    /// The source is denied or throttled.
+    Held = 1,
+    /// Nothing, because the circuit breaker is open.
+    Spared = 2,
 }
 
 /// Bytes of one source.
@@ -98,15 +115,32 @@ impl Source {
         }
     }
 
+    /// Whether a decision about it is in force, and does this.
+    pub fn is(&self, hold: Hold, now_ms: u64) -> bool {
+        self.denied_until_ms > now_ms && self.hold == hold as u8
+    }
+
+    /// The threats for which it is in grace: lifted lately.
+    pub fn grace(&self, now_ms: u64) -> u8 {
+        if u64::from(self.grace_until_s) * 1000 > now_ms { self.lifted } else { 0 }
+    }
+
+    /// Well-behaved others behind the key, beside the one of this hash.
+    pub fn others(&self, key: u64) -> u32 {
+        (self.users & !self.convicted_users & !bit(key)).count_ones()
+    }
+
     /// Counts a request towards its day.
     pub fn count_day(&mut self, now_ms: u64) {
         let day = (now_ms / 86_400_000) as u32;
         if day != self.day {
-            let steady = self.today <= 2 * self.usual && self.usual <= 2 * self.today;
-            let next = day == self.day + 1 && self.today > 0;
+            let twice = |count: u32| count.saturating_mul(2);
+            let steady = self.today <= twice(self.usual) && self.usual <= twice(self.today);
+            let next = day == self.day.wrapping_add(1) && self.today > 0;
             self.days =
                 if next && (steady || self.usual == 0) { self.days.saturating_add(1) } else { 0 };
-            self.usual = if steady { (3 * self.usual + self.today) / 4 } else { self.today };
+            let smooth = (3 * u64::from(self.usual) + u64::from(self.today)) / 4;
+            self.usual = if steady { smooth as u32 } else { self.today };
             (self.day, self.today) = (day, 0);
         }
         self.today = self.today.saturating_add(1);
@@ -114,7 +148,7 @@ impl Source {
 
     /// Established automation: three days of about the same, and today no more than twice that.
     pub fn is_established(&self) -> bool {
-        self.days >= 3 && self.today <= 2 * self.usual
+        self.days >= 3 && self.today <= self.usual.saturating_mul(2)
     }
 
     /// The key that this source is.
@@ -122,6 +156,11 @@ impl Source {
         let kind = SourceKind::from_u8(self.kind)?;
         Some(SourceKey { kind, network: self.network, discriminator: self.discriminator })
     }
+}
+
+/// The bit of a source, by its hash, in [`Source::users`].
+pub(crate) fn bit(key: u64) -> u32 {
+    1 << (key >> 59)
 }
 
 /// Slots of a bucket.
@@ -155,15 +194,19 @@ impl<'m> Sources<'m> {
         application: u64,
         now_ms: u64,
     ) -> Option<usize> {
-        let buckets = (self.slots.len() / WAYS) as u64;
-        let start = (((key >> 32) * buckets) >> 32) as usize * WAYS;
+        let start = self.bucket(key);
         let bucket = &self.slots[start..start + WAYS];
         if let Some(way) = bucket.iter().position(|slot| slot.key == key) {
             return Some(start + way);
         }
         let keep = |slot: &Source| match slot.key {
             0 => (0, 0),
-            _ if slot.denied_until_ms > now_ms || slot.convictions > 0 => (u32::MAX, slot.last_ms),
+            _ if slot.denied_until_ms > now_ms
+                || slot.convictions > 0
+                || slot.grace(now_ms) != 0 =>
+            {
+                (u32::MAX, slot.last_ms)
+            }
             _ => {
                 let age = now_ms.saturating_sub(slot.last_ms);
                 let evidence = slot.peak() * crate::evidence::decay(age);
@@ -191,9 +234,32 @@ impl<'m> Sources<'m> {
         Some(start + way)
     }
 
+    /// The slot of a key that is there.
+    pub fn find(&self, key: u64) -> Option<usize> {
+        let start = self.bucket(key);
+        let bucket = &self.slots[start..start + WAYS];
+        bucket.iter().position(|slot| slot.key == key && key != 0).map(|way| start + way)
+    }
+
+    fn bucket(&self, key: u64) -> usize {
+        let buckets = (self.slots.len() / WAYS) as u64;
+        (((key >> 32) * buckets) >> 32) as usize * WAYS
+    }
+
+    /// The source in a slot that [`Self::touch`] or [`Self::find`] returned.
+    pub fn get(&self, slot: usize) -> &Source {
+        &self.slots[slot]
+    }
+
     /// The source in a slot that [`Self::touch`] returned.
     pub fn get_mut(&mut self, slot: usize) -> &mut Source {
         &mut self.slots[slot]
+    }
+
+    /// Slots.
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(&self) -> usize {
+        self.slots.len()
     }
 
     /// All sources.

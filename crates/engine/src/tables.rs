@@ -3,6 +3,7 @@
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::application::Statistics;
+use crate::budget::Budget;
 use crate::campaign::Campaign;
 use crate::decision::{EXEMPLARS, Exemplar, Incident};
 use crate::detectors::credential_stuffing::Answers;
@@ -15,7 +16,7 @@ use crate::sources::Source;
 /// Applications that are told apart. Requests of any more are counted together in the last slot.
 pub const APPLICATIONS: usize = 64;
 /// Changes with every change of a table's layout: older tables are not read.
-const LAYOUT: u64 = 2;
+const LAYOUT: u64 = 3;
 const MAGIC: u64 = u64::from_le_bytes(*b"abuse-en");
 
 /// What the tables are, and the few numbers that belong to all of them.
@@ -66,6 +67,8 @@ pub struct Limits {
     pub groups: usize,
     /// Kinds of events that are followed for distributed attacks.
     pub campaigns: usize,
+    /// Applications that have a circuit breaker of their own; any more share the last.
+    pub budgets: usize,
 }
 
 impl Limits {
@@ -74,7 +77,7 @@ impl Limits {
         let share = |percent: usize, size: usize| bytes / 100 * percent / size;
         let power = |n: usize| if n.is_power_of_two() { n } else { n.next_power_of_two() / 2 };
         Self {
-            sources: share(54, size_of::<Source>()) / 8 * 8,
+            sources: share(52, size_of::<Source>()) / 8 * 8,
             nodes: power(share(10, size_of::<Node>())).clamp(64, 1 << 20),
             cells: power(share(4, 1)).clamp(1024, 1 << 28),
             suspects: share(8, size_of::<Suspect>()),
@@ -84,6 +87,7 @@ impl Limits {
             owners: power(share(4, 8)).clamp(1024, 1 << 22),
             groups: power(share(2, size_of::<Group>())).clamp(64, 4096),
             campaigns: share(3, size_of::<Campaign>()).clamp(3, 3 * APPLICATIONS),
+            budgets: share(2, size_of::<Budget>()).clamp(1, APPLICATIONS),
         }
     }
 }
@@ -109,6 +113,8 @@ pub struct Tables<'m> {
     pub groups: &'m mut [Group],
     /// Distributed attacks.
     pub campaigns: &'m mut [Campaign],
+    /// Circuit breakers.
+    pub budgets: &'m mut [Budget],
     /// Requests of suspects.
     pub suspects: &'m mut [Suspect],
     /// The latest incidents.
@@ -154,6 +160,7 @@ impl<'m> Tables<'m> {
             owners: take(&mut rest, limits.owners)?,
             groups: take(&mut rest, limits.groups)?,
             campaigns: take(&mut rest, limits.campaigns)?,
+            budgets: take(&mut rest, limits.budgets)?,
             suspects: take(&mut rest, limits.suspects)?,
             incidents: take(&mut rest, limits.incidents)?,
             nodes: take(&mut rest, limits.nodes)?,

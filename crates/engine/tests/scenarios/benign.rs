@@ -79,12 +79,7 @@ fn a_broken_deploy_convicts_nobody() {
 #[test]
 fn evidence_survives_the_engine() {
     let mut memory = aligned(2 << 20);
-    let config = || Config {
-        seed: SEED,
-        applications: vec![b"shop".to_vec()],
-        deny_loopback: false,
-        learning_ms: 86_400_000,
-    };
+    let config = || Config::new(SEED).with_application(b"shop");
     let mut decisions = 0;
     for n in 0..10 {
         let (engine, _) = Engine::attach(memory.bytes(), config()).unwrap();

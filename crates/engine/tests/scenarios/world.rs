@@ -106,12 +106,7 @@ impl World<'_> {
 
 pub(crate) fn world(test: impl FnOnce(&mut World<'_>)) {
     let mut memory = aligned(2 << 20);
-    let config = Config {
-        seed: SEED,
-        applications: vec![b"shop".to_vec()],
-        deny_loopback: false,
-        learning_ms: 86_400_000,
-    };
+    let config = Config::new(SEED).with_application(b"shop");
     let (engine, _) = Engine::attach(memory.bytes(), config).unwrap();
     let mut world = World { engine, now_ms: 1_000_000, decisions: Vec::new(), records: 0 };
     world.warm_up();

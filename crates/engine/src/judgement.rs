@@ -1,0 +1,248 @@
+//! Who is convicted of a record, and of what: the narrowest key that carries the evidence, by the
+//! policy of the application.
+
+use crate::conviction::{self, Case};
+use crate::engine::{Engine, Slots};
+use crate::evidence::Walks;
+use crate::fusion::{Fusion, Sensitivity};
+use crate::policy::{Policy, Reaction};
+use crate::record::RequestRecord;
+use crate::sources::{Hold, bit};
+use crate::{Action, Decision};
+
+/// Share of a wider key's evidence that a narrower one must carry to be denied in its place.
+const CARRIES: f32 = 0.9;
+
+/// Evidence that passed a threshold of the policy.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Passed {
+    pub(crate) fusion: Fusion,
+    pub(crate) reaction: Reaction,
+    pub(crate) threshold: f32,
+    pub(crate) ttl_ms: u64,
+    /// It does nothing new since it was lifted.
+    pub(crate) grace: bool,
+}
+
+/// What the policy makes of the evidence for each threat, in nats: the whole mixture first, then what
+/// is acted upon, then each threat alone, so that a threat which is only watched, or wants more
+/// evidence, does not shield another. The first that acts, else the first that is said.
+pub(crate) fn weigh(walks: &[Walks; 8], policy: &Policy, graced: u8) -> Option<Passed> {
+    let each = walks.map(|walks| walks.evidence());
+    let (judged, acting) = (policy.judged(), policy.mask(Reaction::acts) & !graced);
+    let alone = (0..8).map(|k| acting & (1 << k));
+    let mut said = None;
+    for mask in [judged, acting].into_iter().chain(alone).filter(|mask| *mask != 0) {
+        let fusion = Fusion::mix(each, mask);
+        let threat = fusion.threat();
+        let policy = policy.threat(threat);
+        let threshold = policy.sensitivity.threshold();
+        if fusion.evidence < threshold {
+            continue;
+        }
+        let grace = graced & (1 << threat as u8) != 0;
+        let (reaction, ttl_ms) = (policy.reaction, policy.ttl_ms);
+        let passed = Passed { fusion, reaction, threshold, ttl_ms, grace };
+        if reaction.acts() && !grace {
+            return Some(passed);
+        }
+        said = said.or(Some(passed));
+    }
+    said
+}
+
+impl Engine<'_> {
+    /// Convicts whoever the record gives reason to convict, and counts what each sensitivity would
+    /// have done.
+    pub(crate) fn convict(
+        &mut self,
+        slots: Slots,
+        record: &RequestRecord<'_>,
+        application: usize,
+    ) -> Option<Decision> {
+        let lowest = Sensitivity::Paranoid.threshold();
+        let passes = |slot: usize| self.sources.get(slot).peak() >= lowest;
+        if !slots.all().any(passes) {
+            return None;
+        }
+        let (now_ms, address) = (record.head.time_ms, record.head.address);
+        let graced = slots.all().fold(0, |mask, slot| mask | self.sources.get(slot).grace(now_ms));
+        self.count_would_deny(slots, application, record.head.application);
+        let (slot, passed) = self.narrowest(slots, application, record.head.application, graced)?;
+        if !self.config.may_deny(address) {
+            return None;
+        }
+        let mut action = if passed.grace { Action::Monitor } else { passed.reaction.action() };
+        let mut tripped = false;
+        if action != Action::Monitor {
+            tripped = self.exceeds_budget(record, application);
+            action = if tripped { Action::Monitor } else { action };
+        }
+        let source = self.sources.get(slot);
+        if source.is(Hold::Held, now_ms)
+            || (action == Action::Monitor && source.denied_until_ms > now_ms)
+        {
+            return None;
+        }
+        let others = slots.address.map_or(0, |at| self.sources.get(at).others(source.key));
+        let case = Case { slot, passed, application, slots, others, action, tripped };
+        Some(conviction::decide(self, record, &case))
+    }
+
+    /// The narrowest key that carries the evidence: the session where several share a client or one
+    /// comes from several addresses; else the client; the address only when nobody else who
+    /// behaves is there.
+    fn narrowest(
+        &self,
+        slots: Slots,
+        application: usize,
+        key: u64,
+        graced: u8,
+    ) -> Option<(usize, Passed)> {
+        let policy = self.policy(application, key);
+        let judge = |slot: Option<usize>| {
+            let passed = weigh(&self.sources.get(slot?).walks, policy, graced)?;
+            Some((slot?, passed))
+        };
+        let [session, client, address] = [slots.session, slots.client, slots.address].map(judge);
+        let carries = |narrow: usize, wide: usize| {
+            let of = |slot: usize| Fusion::of(&self.sources.get(slot).walks).evidence;
+            of(narrow) >= CARRIES * of(wide)
+        };
+        if let (Some(slot), Some(passed)) = (slots.session, session.or(client)) {
+            let shared = self.sources.get(slot).users.count_ones() > 1
+                || slots.client.is_some_and(|client| {
+                    self.sources.get(client).others(self.sources.get(slot).key) > 0
+                });
+            let carries = slots.client.is_none_or(|client| carries(slot, client));
+            if carries && (shared || client.is_none()) {
+                return Some((slot, passed.1));
+            }
+        }
+        let alone = |slot: usize, but: Option<usize>| {
+            let but = but.map_or(0, |slot| self.sources.get(slot).key);
+            self.sources.get(slot).others(but) == 0
+        };
+        match (client, address) {
+            (Some(client), Some(address))
+                if alone(address.0, Some(client.0)) && !carries(client.0, address.0) =>
+            {
+                Some(address)
+            }
+            (Some(client), _) => Some(client),
+            (None, address) => {
+                address.filter(|address| self.sources.get(address.0).effective_users() == 0)
+            }
+        }
+    }
+
+    /// Counts the source of a record for each sensitivity that would deny it now and did not before.
+    fn count_would_deny(&mut self, slots: Slots, application: usize, key: u64) {
+        let judged = self.policy(application, key).judged();
+        let alone = slots.address.filter(|&at| self.sources.get(at).effective_users() == 0);
+        for slot in slots.client.into_iter().chain(alone) {
+            let source = self.sources.get_mut(slot);
+            let each = source.walks.map(|walks| walks.evidence());
+            let evidence = Fusion::mix(each, judged).evidence;
+            for sensitivity in Sensitivity::ALL {
+                let flag = 1 << sensitivity as u8;
+                if evidence >= sensitivity.threshold() && source.would_deny & flag == 0 {
+                    source.would_deny |= flag;
+                    self.applications[application].would_deny[sensitivity as usize] += 1;
+                }
+            }
+            if evidence >= Sensitivity::Paranoid.threshold() {
+                break;
+            }
+        }
+    }
+
+    /// A client that behaves becomes one of the users of its address, a session one of its client's;
+    /// a session remembers the addresses that it came from.
+    pub(crate) fn vouch(&mut self, slots: Slots) {
+        let Some(client) = slots.client else { return };
+        let source = self.sources.get(client);
+        let (client_bit, behaves) = (bit(source.key), source.is_vouched());
+        if let Some(address) = slots.address {
+            let address = self.sources.get_mut(address);
+            address.users |= if behaves { client_bit } else { 0 };
+            let address_bit = bit(address.key);
+            if let Some(session) = slots.session {
+                self.sources.get_mut(session).users |= address_bit;
+            }
+        }
+        if let Some(session) = slots.session.map(|slot| self.sources.get(slot)) {
+            if session.is_vouched() {
+                let session_bit = bit(session.key);
+                self.sources.get_mut(client).users |= session_bit;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::Threat;
+    use crate::policy::ThreatPolicy;
+
+    fn walks(evidence: &[(Threat, f32)]) -> [Walks; 8] {
+        let mut walks = [Walks::default(); 8];
+        for &(threat, nats) in evidence {
+            walks[threat as usize] = Walks::at([nats; 4]);
+        }
+        walks
+    }
+
+    fn policy(of: &[(Threat, Reaction, Sensitivity)]) -> Policy {
+        let mut policy = Policy::default();
+        for &(threat, reaction, sensitivity) in of {
+            let ttl_ms = 1 + threat as u64;
+            policy.threats[threat as usize] = ThreatPolicy { reaction, sensitivity, ttl_ms };
+        }
+        policy
+    }
+
+    #[test]
+    fn the_leading_threat_chooses() {
+        use Reaction::{Deny, Monitor, Off, Throttle};
+        use Sensitivity::{Normal, Paranoid, Safe};
+        let (scan, scrape) = (Threat::VulnerabilityScanning, Threat::Scraping);
+        // Thresholds are 23.0, 20.7 and 18.4 nats, of which the mixture takes ln 8 = 2.1.
+        let cases = [
+            (vec![(scan, 23.0)], vec![(scan, Deny, Normal)], Some((scan, Deny))),
+            (vec![(scan, 23.0)], vec![(scan, Deny, Safe)], None),
+            (vec![(scan, 21.0)], vec![(scan, Throttle, Paranoid)], Some((scan, Throttle))),
+            (vec![(scan, 60.0)], vec![(scan, Off, Paranoid)], None),
+            (vec![(scan, 60.0)], vec![(scan, Monitor, Normal)], Some((scan, Monitor))),
+            // What is watched shields nothing, what is off adds nothing.
+            (
+                vec![(scan, 60.0), (scrape, 24.0)],
+                vec![(scan, Monitor, Normal)],
+                Some((scrape, Deny)),
+            ),
+            (vec![(scan, 60.0), (scrape, 24.0)], vec![(scan, Off, Normal)], Some((scrape, Deny))),
+            (vec![(scan, 60.0), (scrape, 22.0)], vec![(scan, Off, Normal)], None),
+            (vec![(scan, 24.0), (scrape, 23.5)], vec![(scan, Deny, Safe)], Some((scrape, Deny))),
+            // Evidence adds up over threats.
+            (vec![(scan, 22.4), (scrape, 22.4)], vec![], Some((scan, Deny))),
+        ];
+        for (at, (evidence, threats, expected)) in cases.into_iter().enumerate() {
+            let passed = weigh(&walks(&evidence), &policy(&threats), 0);
+            let found = passed.map(|passed| (passed.fusion.threat(), passed.reaction));
+            assert_eq!(found, expected, "case {at}");
+        }
+    }
+
+    #[test]
+    fn grace_holds_for_the_lifted_threat_alone() {
+        let (scan, scrape) = (Threat::VulnerabilityScanning, Threat::Scraping);
+        let graced = 1 << scan as u8;
+        let same = weigh(&walks(&[(scan, 60.0)]), &Policy::default(), graced).unwrap();
+        assert!(same.grace);
+        let both = walks(&[(scan, 60.0), (scrape, 24.0)]);
+        let new = weigh(&both, &Policy::default(), graced).unwrap();
+        assert!(!new.grace && new.fusion.threat() == scrape);
+    }
+}
