@@ -24,11 +24,8 @@ fn main() {
         let start = bytes.as_ptr().align_offset(64);
         let bytes = &mut bytes[start..start + (megabytes << 20)];
         let limits = Limits::of(bytes.len());
-        let (mut engine, _) = Engine::attach(
-            bytes,
-            Config::new(SEED).with_application(b"shop"),
-        )
-        .unwrap();
+        let (mut engine, _) =
+            Engine::attach(bytes, Config::new(SEED).with_application(b"shop")).unwrap();
         measure(&mut engine, clients, 0);
         let ns = measure(&mut engine, clients, RECORDS);
         let (live, evicted) = engine.sources();

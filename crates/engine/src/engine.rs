@@ -106,7 +106,9 @@ impl<'m> Engine<'m> {
             self.judge(&record, decisions);
         }
         self.header.evicted += core::mem::take(&mut self.sources.evicted);
-        for application in 0..self.budgets.len() {
+        // Slots are taken in order: the first free one is the last to look at.
+        let used = self.applications.iter().take_while(|slot| slot.key != 0).count();
+        for application in 0..used {
             self.recover(application, self.applications[application].key, now_ms);
         }
     }
@@ -245,7 +247,7 @@ impl<'m> Engine<'m> {
             }
         }
         source.posts.other(facts);
-        if evidence > 0.0 {
+        if evidence > 0.0 && source.peak() >= SUSPECT {
             let key = source.key;
             conviction::keep_exemplar(self.suspects, key, record, evidence);
         }
@@ -302,6 +304,9 @@ impl Slots {
         [self.session, self.client, self.address].into_iter().flatten()
     }
 }
+
+/// Evidence from which on the requests of a source are kept, nats.
+const SUSPECT: f32 = 3.0;
 
 /// The key of a source in the table.
 pub(crate) fn source_hash(application: u64, key: SourceKey) -> u64 {
