@@ -7,10 +7,12 @@
 #![forbid(unsafe_code)]
 
 mod access_log;
+mod denials;
 mod input;
 mod memory;
 mod replay;
 mod report;
+mod simulate;
 
 use std::process::ExitCode;
 
@@ -29,6 +31,8 @@ struct Cli {
 enum Command {
     /// Judge access logs: who would have been denied, when, for what, and at what cost
     Replay(replay::Arguments),
+    /// A seeded population of people, machines and attackers against the engine, in virtual time
+    Simulate(simulate::Arguments),
 }
 
 /// How a command ended, beside success.
@@ -55,6 +59,7 @@ impl Failure {
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Replay(arguments) => replay::run(&arguments),
+        Command::Simulate(arguments) => simulate::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -177,7 +177,7 @@ fn summary_json(summary: &Summary) -> Value {
 }
 
 /// The finding that weighs most, in one cell of a table.
-fn main_finding(evidence: &Value) -> String {
+pub(crate) fn main_finding(evidence: &Value) -> String {
     let weight = |finding: &Value| finding["evidence"].as_f64().unwrap_or(0.0);
     let findings = evidence["findings"].as_array().map_or(&[][..], Vec::as_slice);
     let heavier = |best, finding| if weight(finding) > weight(best) { finding } else { best };

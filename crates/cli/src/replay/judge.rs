@@ -5,17 +5,16 @@ use std::io;
 use api_abuse_engine::decision::{Action, Decision};
 use api_abuse_engine::record::Verdict;
 use api_abuse_engine::source::{address_of, network_of};
-use api_abuse_engine::{Engine, Incident, RequestRecord, SourceKey, SourceKind, Threat};
+use api_abuse_engine::{Engine, Incident, RequestRecord, SourceKind, Threat};
 use hashbrown::{HashMap, HashSet};
 
 use super::batch::Batch;
 use super::intake::Counts;
 use crate::access_log::address;
+use crate::denials::Denials;
 
 /// Addresses that are told apart; beyond, the number is a lower bound.
 const SOURCES: usize = 1 << 20;
-/// Denials that are held at once; when there are more, those that expired are dropped.
-const DENIALS: usize = 1 << 16;
 
 /// A conviction, with what its numbers stand for.
 #[derive(Debug)]
@@ -58,8 +57,7 @@ pub(crate) struct Share {
 pub(super) struct Judge<'m> {
     engine: Engine<'m>,
     decisions: Vec<Decision>,
-    denials: HashMap<(u64, SourceKey), Denial>,
-    denials_limit: usize,
+    denials: Denials,
     seen: HashSet<u64>,
     names: HashMap<u64, String>,
     span: Option<(u64, u64)>,
@@ -68,20 +66,12 @@ pub(super) struct Judge<'m> {
     successful: Share,
 }
 
-/// An entry of the denylist.
-#[derive(Clone, Copy)]
-struct Denial {
-    until_ms: u64,
-    verdict: Verdict,
-}
-
 impl<'m> Judge<'m> {
     pub(super) fn new(engine: Engine<'m>) -> Self {
         Self {
             engine,
             decisions: Vec::new(),
-            denials: HashMap::new(),
-            denials_limit: DENIALS,
+            denials: Denials::new(),
             seen: HashSet::new(),
             names: HashMap::new(),
             span: None,
@@ -101,7 +91,8 @@ impl<'m> Judge<'m> {
         for record in batch.records() {
             self.judge(record);
             for decision in core::mem::take(&mut self.decisions) {
-                self.deny(&decision);
+                self.convictions[decision.threat as usize] += 1;
+                self.denials.add(&decision);
                 if let Some(incident) = self.engine.incident(decision.incident) {
                     tell(&self.conviction(&decision, incident))?;
                 }
@@ -114,43 +105,26 @@ impl<'m> Judge<'m> {
     /// not depend on how the lines were batched. A denied request carries the verdict that a module
     /// in monitor mode would have given it.
     fn judge(&mut self, mut record: RequestRecord<'_>) {
-        let head = &mut record.head;
+        let head = &record.head;
         let now_ms = head.time_ms;
         self.span = Some((self.span.map_or(now_ms, |(first, _)| first), now_ms));
         if self.seen.len() < SOURCES {
             self.seen.insert(network_of(head.address));
         }
-        let keys =
-            [SourceKey::client(head.address, head.fingerprint), SourceKey::address(head.address)];
-        let application = head.application;
-        let denial = keys
-            .iter()
-            .filter(|_| !self.denials.is_empty())
-            .filter_map(|key| self.denials.get(&(application, *key)))
-            .find(|denial| denial.until_ms > now_ms);
+        let status = head.status;
+        let denial = self.denials.find(&record);
         if let Some(denial) = denial {
-            head.verdict = denial.verdict as u8;
+            record.head.verdict = match denial.action {
+                Action::Monitor => Verdict::Passed,
+                Action::Throttle => Verdict::ThrottledMonitor,
+                Action::Deny => Verdict::DeniedMonitor,
+            } as u8;
         }
         self.requests.count(denial.is_some());
-        if (200..400).contains(&head.status) {
+        if (200..400).contains(&status) {
             self.successful.count(denial.is_some());
         }
         self.engine.turn([record], now_ms, &mut self.decisions);
-    }
-
-    fn deny(&mut self, decision: &Decision) {
-        self.convictions[decision.threat as usize] += 1;
-        let verdict = match decision.action {
-            Action::Monitor => return,
-            Action::Throttle => Verdict::ThrottledMonitor,
-            Action::Deny => Verdict::DeniedMonitor,
-        };
-        if self.denials.len() >= self.denials_limit {
-            self.denials.retain(|_, denial| denial.until_ms > decision.since_ms);
-            self.denials_limit = DENIALS.max(self.denials.len() * 2);
-        }
-        let until_ms = decision.since_ms.saturating_add(decision.ttl_ms);
-        self.denials.insert((decision.application, decision.key), Denial { until_ms, verdict });
     }
 
     fn conviction<'a>(&self, decision: &'a Decision, incident: &'a Incident) -> Conviction<'a> {

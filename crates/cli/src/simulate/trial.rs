@@ -1,0 +1,163 @@
+//! Runs: the benign world over days, and each attack against an application that has been learned.
+//!
+//! An attack does not wait for a day of learning each time: the tables of an engine that learned are
+//! copied, and every run goes on from there, as a worker that takes over does.
+
+use serde_json::Value;
+
+use crate::Failure;
+use crate::memory::Memory;
+
+use super::attack::Attack;
+use super::benign::{Setup, populate};
+use super::ledger::{Ledger, Tally};
+use super::random::Random;
+use super::scenario::Scenario;
+use super::shop::Shop;
+use super::source::Class;
+use super::world::{DAY_MS, HOUR_MS, World};
+
+/// Population that attacks hide among.
+const BACKGROUND: u64 = 3000;
+/// Days that are learned before an attack.
+const LEARNED_DAYS: u64 = 2;
+/// Memory of an engine that is attacked: small enough to copy often.
+const ATTACKED_BYTES: usize = 24 << 20;
+/// The same where the login is busy.
+const BUSY_BYTES: usize = 96 << 20;
+
+/// The longest an attack goes on.
+const LONGEST_MS: u64 = 12 * HOUR_MS;
+/// The goal for distributed stuffing is within the hour.
+const LONGEST_BUSY_MS: u64 = HOUR_MS;
+
+/// What one run of an attack came to.
+#[derive(Clone, Debug)]
+pub(super) struct Run {
+    /// Requests, seconds and damage until half of its members (of one: itself) were convicted.
+    pub(super) conviction: Option<(f64, f64, f64)>,
+    /// Share of its members that were convicted, and of its requests that were denied.
+    pub(super) members: f64,
+    /// All of its damage until it gave up or ran out of time.
+    pub(super) damage: f64,
+    /// Benign sources convicted, and caught behind a denied key.
+    pub(super) convicted: u64,
+    /// See `convicted`.
+    pub(super) caught: u64,
+    pub(super) digest: u64,
+    pub(super) requests: u64,
+    /// Convictions of members for another threat than theirs.
+    pub(super) wrong: u64,
+    /// Evidence of the first conviction of a member.
+    pub(super) example: Option<Value>,
+    pub(super) ledger: Ledger,
+}
+
+/// The benign population over days.
+pub(super) fn benign(
+    seed: u64,
+    population: u64,
+    days: u64,
+    only: Option<Class>,
+    memory: usize,
+    mut progress: impl FnMut(u64),
+) -> Result<(Ledger, u64), Failure> {
+    let mut memory = Memory::new(memory);
+    let mut world = world(&mut memory, seed, population, 0)?;
+    let (identity, behaviour) = (seed, seed ^ 0xbe4a_71c5);
+    let events = true;
+    populate(
+        &mut world,
+        Setup { population, only, events, busy_login: false, identity, behaviour },
+    );
+    for hour in 1..=days * 24 {
+        world.run(hour * HOUR_MS, |_| false);
+        progress(hour);
+    }
+    let evicted = world.evicted();
+    Ok((world.ledger, evicted))
+}
+
+fn world(memory: &mut Memory, seed: u64, owners: u64, now_ms: u64) -> Result<World<'_>, Failure> {
+    World::new(memory.bytes(), seed, Shop::new(owners), now_ms)
+        .ok_or_else(|| Failure::Usage("--memory: the engine needs more".to_owned()))
+}
+
+/// Tables that learned an application, to attack it many times.
+pub(super) struct Learned {
+    seed: u64,
+    busy_login: bool,
+    tables: Vec<u8>,
+    memory: Memory,
+}
+
+impl Learned {
+    /// Lets an engine watch a benign population for two days.
+    pub(super) fn new(seed: u64, busy_login: bool) -> Result<Self, Failure> {
+        let bytes = if busy_login { BUSY_BYTES } else { ATTACKED_BYTES };
+        let mut memory = Memory::new(bytes);
+        let mut world = world(&mut memory, seed, BACKGROUND, 0)?;
+        populate(&mut world, setup(seed, seed ^ 1, busy_login));
+        world.run(LEARNED_DAYS * DAY_MS, |_| false);
+        drop(world);
+        let tables = memory.bytes().to_vec();
+        Ok(Self { seed, busy_login, tables, memory })
+    }
+
+    /// Whether a scenario runs against these tables.
+    pub(super) fn suits(&self, scenario: &Scenario) -> bool {
+        scenario.busy_login == self.busy_login
+    }
+
+    /// Runs an attack once.
+    pub(super) fn attack(&mut self, scenario: &Scenario, seed: u64) -> Result<Run, Failure> {
+        if scenario.cold {
+            self.memory.bytes().fill(0);
+        } else {
+            self.memory.bytes().copy_from_slice(&self.tables);
+        }
+        let mut random = Random::new(seed);
+        let start_ms = LEARNED_DAYS * DAY_MS + 9 * HOUR_MS + random.below(8 * HOUR_MS);
+        let mut world = world(&mut self.memory, self.seed, BACKGROUND, start_ms)?;
+        populate(&mut world, setup(self.seed, random.next(), self.busy_login));
+        // Sessions are on when the attack begins.
+        let begin_ms = start_ms + 10 * 60_000;
+        world.run(begin_ms, |_| false);
+        let attack = Attack::new(&mut world, scenario.plan, random.fork(1));
+        world.spawn(begin_ms, attack);
+        let longest_ms = if self.busy_login { LONGEST_BUSY_MS } else { LONGEST_MS };
+        world.run(begin_ms + longest_ms, |world| world.ledger.attack.over);
+        Ok(outcome(scenario, world.ledger))
+    }
+}
+
+fn setup(identity: u64, behaviour: u64, busy_login: bool) -> Setup {
+    let (population, only) = (BACKGROUND, None);
+    Setup { population, only, events: false, busy_login, identity, behaviour }
+}
+
+/// Reads a run off the ledger.
+fn outcome(scenario: &Scenario, ledger: Ledger) -> Run {
+    let tally: &Tally = &ledger.attack;
+    let needed = tally.members.div_ceil(2).max(1) as usize;
+    let convicted = tally.convictions.len() as f64;
+    let conviction = tally.convictions.get(needed - 1).map(|at| {
+        let seconds = at.time_ms.saturating_sub(tally.start_ms) as f64 / 1000.0;
+        (f64::from(at.requests), seconds, at.damage)
+    });
+    let of_attack = || ledger.convictions.iter().filter(|it| it.class == Class::Attacker);
+    let example = of_attack().next().map(|it| it.evidence.clone());
+    let wrong = of_attack().filter(|it| it.threat != scenario.threat).count() as u64;
+    Run {
+        conviction,
+        members: convicted / f64::from(tally.members.max(1)),
+        damage: tally.damage,
+        convicted: ledger.false_convictions().count() as u64,
+        caught: ledger.caught(),
+        digest: ledger.digest_value(),
+        requests: ledger.requests,
+        wrong,
+        example,
+        ledger,
+    }
+}

@@ -1,0 +1,72 @@
+//! The simulator from outside, small: invariants that hold for every seed.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::process::Command;
+
+use serde_json::Value;
+
+fn simulate(arguments: &[&str]) -> Value {
+    let output = Command::new(env!("CARGO_BIN_EXE_api-abuse"))
+        .args(["simulate", "--json", "--memory", "32m"])
+        .args(arguments)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Classes of which nobody may ever be convicted.
+const SACRED: [&str; 5] = ["offices", "monitors", "crawlers", "flash_crowd", "expired_token"];
+
+#[test]
+fn the_benign_population_is_left_alone_where_it_must_be() {
+    let population = ["--scenario", "benign", "--population", "1200", "--days", "3"];
+    let outcome = simulate(&[&population[..], &["--seed", "7"]].concat());
+    let benign = &outcome["benign"];
+    for class in SACRED {
+        let counts = &benign["classes"][class];
+        assert!(counts["requests"].as_u64().unwrap() > 20, "{class}: {counts}");
+        assert_eq!(counts["convicted"], 0, "{class}: {:#}", benign["false_convictions"]);
+    }
+    assert!(benign["broken_deploy"]["sources"].as_u64().unwrap() > 10);
+    assert_eq!(benign["broken_deploy"]["convictions"], 0, "{:#}", benign["false_convictions"]);
+    let again = simulate(&[&population[..], &["--seed", "7"]].concat());
+    assert_eq!(outcome["digest"], again["digest"], "the same seed gives the same decisions");
+}
+
+#[test]
+fn every_attack_from_a_single_source_is_convicted() {
+    let outcome = simulate(&["--scenario", "attacks", "--runs", "2", "--seed", "7"]);
+    let attacks = outcome["attacks"].as_array().unwrap();
+    let single = || attacks.iter().filter(|attack| attack["single_source"] == true);
+    assert!(single().count() > 30, "the attacks ran");
+    let missed: Vec<_> = single()
+        .filter(|attack| attack["detected"] != attack["runs"])
+        .map(|attack| format!("{}/{}", attack["threat"], attack["scenario"]))
+        .collect();
+    assert!(missed.is_empty(), "{missed:?}");
+}
+
+#[test]
+fn other_seeds_are_other_simulations() {
+    let digest = |seed| {
+        let scenario = ["--scenario", "vulnerability_scanning/plain", "--runs", "1"];
+        simulate(&[&scenario[..], &["--seed", seed]].concat())["digest"].clone()
+    };
+    assert_eq!(digest("3"), digest("3"));
+    assert_ne!(digest("3"), digest("4"));
+}
+
+#[test]
+fn names_are_listed_and_unknown_ones_refused() {
+    let run = |name: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_api-abuse"));
+        command.args(["simulate", "--scenario", name]).output().unwrap()
+    };
+    let list = run("list");
+    let names = String::from_utf8(list.stdout).unwrap();
+    for name in ["all", "offices", "bola/harvested", "credential_stuffing/2%-30-addresses"] {
+        assert!(names.lines().any(|line| line == name), "{name}");
+    }
+    assert_eq!(run("nonsense").status.code(), Some(2));
+}
