@@ -64,12 +64,7 @@ impl<'m> World<'m> {
     /// memory is too small.
     pub(super) fn new(memory: &'m mut [u8], seed: u64, shop: Shop, now_ms: u64) -> Option<Self> {
         let engine_seed = engine_seed(seed);
-        let config = Config {
-            seed: engine_seed,
-            applications: vec![APPLICATION.to_vec()],
-            deny_loopback: false,
-            learning_ms: DAY_MS,
-        };
+        let config = Config::new(engine_seed).with_application(APPLICATION);
         let (mut engine, _) = Engine::attach(memory, config)?;
         // Convictions of an engine that was here before still hold.
         let (mut denials, mut held) = (Denials::new(), Vec::new());
