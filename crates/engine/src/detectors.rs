@@ -39,6 +39,8 @@ pub struct Event<'a> {
     pub users: u32,
     /// The source has done the same for days: automation that somebody set up.
     pub established: bool,
+    /// The source was there while the application was learned.
+    pub veteran: bool,
 }
 
 /// All detectors: a row for each threat, in the order of [`Threat::ALL`].

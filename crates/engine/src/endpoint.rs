@@ -115,9 +115,11 @@ impl<'m> Endpoints<'m> {
                 (_, None) => Self::lookup(at, found, true),
             };
             if !at.known && served.is_none() {
-                // Nothing deeper can be known; but its last segment says what it looks like.
-                let last = path.last();
-                at.object = Token::of(last).0 != Token::Literal && at.object;
+                // Nothing deeper can be known, and what lies in a directory that is not there has no
+                // siblings.
+                let last = segment == path.last();
+                at.object &= last && class != Token::Literal;
+                at.siblings *= u32::from(last);
                 break;
             }
         }

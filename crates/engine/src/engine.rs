@@ -153,6 +153,7 @@ impl<'m> Engine<'m> {
         self.inherit(slots);
         let pair = [slots.client, slots.address];
         let mut standing = self.standing(record, pair, ready);
+        standing.learned_ms = self.applications[application].first_ms + learning_ms / 2;
         if let Some(session) = slots.session {
             standing.teaches &=
                 self.sources.get(session).peak() < Sensitivity::Normal.threshold() / 2.0;
@@ -238,7 +239,9 @@ impl<'m> Engine<'m> {
         }
         source.count_day(record.head.time_ms);
         let users = source.effective_users();
-        let event = Event { record, facts, gap_ms, users, established: source.is_established() };
+        let veteran = source.first_ms <= facts.learned_ms;
+        let event =
+            Event { record, facts, gap_ms, users, established: source.is_established(), veteran };
         let mut evidence = 0.0f32;
         for (threat, observe) in DETECTORS {
             if let Some(ratios) = observe(&event, source) {

@@ -50,6 +50,8 @@ pub struct Facts {
     pub authenticated: bool,
     /// A crawler that asked for robots.txt and does not hurry.
     pub polite: bool,
+    /// Monotonic milliseconds when half of the learning was done.
+    pub learned_ms: u64,
 }
 
 impl Engine<'_> {
@@ -122,6 +124,7 @@ impl Engine<'_> {
             asset: role == Role::Static,
             authenticated: record.has(flags::AUTHORIZATION) || head.session != 0,
             polite: standing.polite,
+            learned_ms: standing.learned_ms,
         })
     }
 
@@ -217,7 +220,8 @@ impl Engine<'_> {
         if record.path == b"/robots.txt" {
             self.served.insert(asked, combine(head.fingerprint, 0));
         }
-        let mut standing = Standing { teaches: true, ready, vouched: false, polite: false };
+        let mut standing =
+            Standing { teaches: true, ready, vouched: false, polite: false, learned_ms: 0 };
         let kin = self.served.others(asked, 0) > 0 && patterns::declares_crawler(record.user_agent);
         for slot in slots.into_iter().flatten() {
             let source = self.sources.get_mut(slot);
@@ -253,6 +257,8 @@ pub(crate) struct Standing {
     pub(crate) vouched: bool,
     /// A crawler that asked for robots.txt, or whose like did, and takes its time.
     pub(crate) polite: bool,
+    /// Monotonic milliseconds when half of the learning was done.
+    pub(crate) learned_ms: u64,
 }
 
 /// Marks, among what was served, that a fingerprint asked for robots.txt.

@@ -171,6 +171,13 @@ pub fn is_resource(path: &Path) -> bool {
     )
 }
 
+/// A resource that says what software serves it: scanners look for those.
+pub fn is_code(path: &Path) -> bool {
+    [&b"css"[..], b"js", b"mjs", b"map", b"wasm", b"swf"]
+        .iter()
+        .any(|code| path.extension().eq_ignore_ascii_case(code))
+}
+
 /// The path of a programming interface, where 2xx is success and nothing is a form.
 pub fn is_interface(path: &Path) -> bool {
     const NAMES: [&[u8]; 8] =

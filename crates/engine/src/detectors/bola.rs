@@ -15,6 +15,8 @@ const WALK: [f32; 4] = [0.98, 0.93, 0.85, 0.75];
 const NULL_FOREIGN: f32 = 0.25;
 const NULL_REFUSED: f32 = 0.30;
 const MOST: [f32; 4] = [0.9; 4];
+/// What a walk weighs while nothing says whether the objects are private: part of it may be a list.
+const UNKNOWN: f32 = 0.8;
 /// What an object weighs that was asked for at a person's pace.
 const PACE: f32 = 0.15;
 
@@ -43,7 +45,8 @@ pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
     if visit.public || !(visit.private || (facts.authenticated && visit.id.is_some())) {
         return None;
     }
-    let walk = sequential(visit.id);
+    let certainty = if visit.private { 1.0 } else { UNKNOWN };
+    let walk = sequential(visit.id).map(|ratio| weigh(ratio, certainty));
     let foreign = if visit.private && visit.foreign {
         happened(MOST, NULL_FOREIGN)[0]
     } else if visit.private {

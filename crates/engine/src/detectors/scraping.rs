@@ -10,6 +10,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 use super::{Event, did_not, happened, remember};
 use crate::evidence::Ratios;
 use crate::object::Visit;
+use crate::record::flags;
 use crate::sources::Source;
 
 /// Objects remembered one by one: coming back to one is no collecting.
@@ -27,7 +28,12 @@ const NULL_SEQUENTIAL: f32 = 0.55;
 const NULL_HASTY: f32 = 0.55;
 const ALTERNATIVES: [f32; 4] = [0.98, 0.94, 0.88, 0.80];
 /// What one object's popularity weighs at most, nats.
-const POPULARITY: f32 = 1.2;
+const POPULARITY: f32 = 1.0;
+/// What its popularity must say beyond nothing, nats: somebody who uses an application all day asks
+/// for less popular objects than most.
+const MARGIN: f32 = 0.2;
+/// Objects that a page of an application may load in one go, item by item.
+const BURST: u16 = 60;
 /// Popularity ratios from which on an object is unpopular, nats.
 const UNPOPULAR: f32 = 0.3;
 
@@ -53,10 +59,11 @@ pub struct State {
     pub refused: u16,
     /// Assets since the last object.
     assets: u16,
+    /// Objects in one go.
+    burst: u16,
     seen_at: u8,
     /// The last step was sequential, hasty: for [`super::bola`], which sees the record after this.
     pub step: u8,
-    padding: [u8; 2],
 }
 
 /// Bits of [`State::step`]: the record is a new object; it is next to the last one; it is hasty.
@@ -85,6 +92,7 @@ impl State {
             self.step |= HASTY;
             self.hasty = self.hasty.saturating_add(1);
         }
+        self.burst = if self.step & HASTY == 0 { 0 } else { self.burst.saturating_add(1) };
         self.last_group = group;
         self.last_id = id.unwrap_or(0);
         self.last_ms = now_ms;
@@ -120,11 +128,16 @@ pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
     if visit.foreign && !visit.public {
         trail.foreign = trail.foreign.saturating_add(1);
     }
-    Some(ratios(&visit, facts.page, trail))
+    // An application that its user is logged in to, or a page of ours that loads its list.
+    let eased = facts.authenticated || event.record.has(flags::SAME_SITE_REFERER);
+    // What was learned convicts nobody from whom it was learned, nor whoever is known by name.
+    let known = event.veteran || facts.authenticated;
+    let visit = Visit { popularity: visit.popularity.min(if known { 0.0 } else { 9.0 }), ..visit };
+    Some(ratios(&visit, facts.page, eased, trail))
 }
 
 /// One alternative for each thing that collectors do, and one for all of it together.
-fn ratios(visit: &Visit, page: bool, trail: &mut State) -> Ratios {
+fn ratios(visit: &Visit, page: bool, eased: bool, trail: &mut State) -> Ratios {
     let of = |bit: u8, null: f32| {
         if trail.step & bit == 0 {
             did_not(ALTERNATIVES, null)
@@ -132,10 +145,16 @@ fn ratios(visit: &Visit, page: bool, trail: &mut State) -> Ratios {
             happened(ALTERNATIVES, null)
         }
     };
-    let sequential = if visit.id.is_some() { of(SEQUENTIAL, NULL_SEQUENTIAL) } else { [-0.1; 4] };
+    let in_one_go = eased && !page && trail.step & HASTY != 0 && trail.burst <= BURST;
+    let sequential = match visit.id {
+        Some(_) if in_one_go => [0.0; 4],
+        Some(_) => of(SEQUENTIAL, NULL_SEQUENTIAL),
+        None => [-0.1; 4],
+    };
     // Programs take objects of an interface in haste; nobody reads pages that way.
     let hasty = if page { of(HASTY, NULL_HASTY) } else { [-0.1; 4] };
-    let popularity = visit.popularity.clamp(-2.5, POPULARITY);
+    let popularity =
+        if visit.warm { (visit.popularity - MARGIN).clamp(-2.5, POPULARITY) } else { 0.0 };
     trail.unpopular = trail.unpopular.saturating_add(u16::from(popularity >= UNPOPULAR));
     let together = (popularity.min(0.6) + hasty[3].max(sequential[3])) * 0.7;
     [sequential[0], hasty[0], popularity, together]

@@ -7,10 +7,10 @@ use crate::evidence::Ratios;
 use crate::role::Role;
 use crate::sources::Source;
 
-/// Sixty an hour, one a minute, from somebody who only writes: a lively chat; ten times that from
+/// Six hundred an hour, one in six seconds, from somebody who only writes: a lively chat; no more from
 /// somebody who reads.
 const RATES: Rates =
-    Rates { benign: 60.0, machines: [300.0, 900.0, 3000.0, 15_000.0], reader: 600.0 };
+    Rates { benign: 600.0, machines: [1800.0, 4000.0, 15_000.0, 60_000.0], reader: 600.0 };
 
 /// See [`super::Observe`].
 pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
