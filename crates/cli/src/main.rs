@@ -8,9 +8,11 @@
 
 mod access_log;
 mod input;
+mod learn;
 mod memory;
 mod replay;
 mod report;
+mod state;
 
 use std::process::ExitCode;
 
@@ -29,6 +31,8 @@ struct Cli {
 enum Command {
     /// Judge access logs: who would have been denied, when, for what, and at what cost
     Replay(replay::Arguments),
+    /// Learn from access logs what is normal, so that a new installation starts ready
+    Learn(learn::Arguments),
 }
 
 /// How a command ended, beside success.
@@ -55,6 +59,7 @@ impl Failure {
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Replay(arguments) => replay::run(&arguments),
+        Command::Learn(arguments) => learn::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

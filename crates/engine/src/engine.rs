@@ -287,6 +287,12 @@ impl<'m> Engine<'m> {
         (self.sources.live, self.header.evicted)
     }
 
+    /// Path templates that are established, as people write them, with their visits: the most visited
+    /// first. What lies on the way to others is one, too.
+    pub fn templates(&self) -> Vec<(String, u32)> {
+        self.endpoints.established()
+    }
+
     /// The template of a path as people write it, for explanations.
     pub fn template(&mut self, application: u64, path: &[u8]) -> String {
         let resolved = self.endpoints.resolve(application, &Path::new(path), None, 0);

@@ -95,7 +95,7 @@ impl<'m> Judge<'m> {
     pub(super) fn take(
         &mut self,
         batch: &Batch,
-        mut tell: impl FnMut(&Conviction<'_>) -> io::Result<()>,
+        tell: &mut impl FnMut(&Conviction<'_>) -> io::Result<()>,
     ) -> io::Result<()> {
         self.names.extend(batch.names.iter().cloned());
         for record in batch.records() {
@@ -120,8 +120,11 @@ impl<'m> Judge<'m> {
         if self.seen.len() < SOURCES {
             self.seen.insert(network_of(head.address));
         }
-        let keys =
-            [SourceKey::client(head.address, head.fingerprint), SourceKey::address(head.address)];
+        let keys = [
+            SourceKey::session(head.session),
+            SourceKey::client(head.address, head.fingerprint),
+            SourceKey::address(head.address),
+        ];
         let application = head.application;
         let denial = keys
             .iter()
@@ -168,15 +171,15 @@ impl<'m> Judge<'m> {
         Conviction { decision, incident, application: application.into_owned(), address }
     }
 
-    /// The outcome.
-    pub(super) fn finish(self, counts: Counts) -> Summary {
+    /// The engine, and the outcome.
+    pub(super) fn finish(self, counts: Counts) -> (Engine<'m>, Summary) {
         let mut would_deny = [0; 3];
         for statistics in self.engine.applications().iter().filter(|slot| slot.key != 0) {
             for (sum, count) in would_deny.iter_mut().zip(statistics.would_deny) {
                 *sum += count;
             }
         }
-        Summary {
+        let summary = Summary {
             counts,
             span: self.span,
             addresses: self.seen.len() as u64,
@@ -186,7 +189,8 @@ impl<'m> Judge<'m> {
             would_deny,
             requests: self.requests,
             successful: self.successful,
-        }
+        };
+        (self.engine, summary)
     }
 }
 

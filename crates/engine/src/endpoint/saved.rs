@@ -48,3 +48,13 @@ impl Restore for Node {
         self.text_len = self.text_len.min(TEXT as u8);
     }
 }
+
+impl Endpoints<'_> {
+    /// Templates that are established, with their visits: the most visited first.
+    pub(crate) fn established(&self) -> Vec<(String, u32)> {
+        let mut nodes: Vec<&Node> =
+            self.nodes().filter(|node| node.flags & ESTABLISHED != 0 && node.parent != 0).collect();
+        nodes.sort_by_key(|node| core::cmp::Reverse(node.visits));
+        nodes.into_iter().map(|node| (self.describe(node.key), node.visits)).collect()
+    }
+}
