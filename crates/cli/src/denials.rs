@@ -42,14 +42,17 @@ impl Denials {
         self.entries.insert((decision.application, decision.key), denial);
     }
 
-    /// The entry that a record hits: that of its client, else that of its address.
+    /// The entry that a record hits: that of its session, its client, or its address.
     pub(crate) fn find(&self, record: &RequestRecord<'_>) -> Option<Denial> {
         if self.entries.is_empty() {
             return None;
         }
         let head = &record.head;
-        let keys =
-            [SourceKey::client(head.address, head.fingerprint), SourceKey::address(head.address)];
+        let keys = [
+            SourceKey::session(head.session),
+            SourceKey::client(head.address, head.fingerprint),
+            SourceKey::address(head.address),
+        ];
         keys.iter()
             .filter_map(|key| self.entries.get(&(head.application, *key)))
             .find(|denial| denial.until_ms > head.time_ms)

@@ -9,10 +9,12 @@
 mod access_log;
 mod denials;
 mod input;
+mod learn;
 mod memory;
 mod replay;
 mod report;
 mod simulate;
+mod state;
 
 use std::process::ExitCode;
 
@@ -33,6 +35,8 @@ enum Command {
     Replay(replay::Arguments),
     /// A seeded population of people, machines and attackers against the engine, in virtual time
     Simulate(simulate::Arguments),
+    /// Learn from access logs what is normal, so that a new installation starts ready
+    Learn(learn::Arguments),
 }
 
 /// How a command ended, beside success.
@@ -60,6 +64,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
+        Command::Learn(arguments) => learn::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -25,6 +25,7 @@ use crate::Failure;
 use crate::access_log::Format;
 use crate::memory::{Memory, parse_size};
 use crate::report::{Progress, Report};
+use crate::state::State;
 use batch::Batch;
 use intake::Intake;
 use judge::Judge;
@@ -34,12 +35,12 @@ use translate::{Application, Translator};
 /// Batches that wait for the engine.
 const BACKLOG: usize = 8;
 
-/// Arguments of `replay`.
+/// Which logs, and how they are read.
 #[derive(Args, Debug)]
-pub(crate) struct Arguments {
+pub(crate) struct Logs {
     /// Access logs (plain, gzip or zstd), judged from the oldest on; `-` is standard input
     #[arg(required = true, value_name = "LOG")]
-    logs: Vec<PathBuf>,
+    files: Vec<PathBuf>,
     /// combined, common, json, or an NGINX `log_format` string
     #[arg(long, default_value = "combined", value_name = "FORMAT")]
     format: String,
@@ -52,9 +53,72 @@ pub(crate) struct Arguments {
     host: Vec<String>,
     /// Memory for the engine's tables, as the size of `api_abuse_zone`
     #[arg(long, default_value = "256m", value_name = "SIZE", value_parser = parse_size)]
-    memory: usize,
-    /// Seed of the engine's hashes
-    #[arg(long, default_value_t = 1, value_name = "NUMBER")]
+    pub(crate) memory: usize,
+}
+
+impl Logs {
+    /// The configuration under which they are judged.
+    pub(crate) fn config(&self, seed: Seed) -> Config {
+        let config = Config { deny_loopback: true, ..Config::new(seed) };
+        let names = Application::named(&self.application, seed).configured();
+        names.iter().fold(config, |config, name| config.with_application(name))
+    }
+
+    /// Memory for the engine, and the engine over it.
+    pub(crate) fn engine(memory: &mut Memory, config: Config) -> Result<Engine<'_>, Failure> {
+        let engine = Engine::attach(memory.bytes(), config).map(|(engine, _)| engine);
+        let least = Engine::MIN_BYTES >> 20;
+        engine
+            .ok_or_else(|| Failure::Usage(format!("--memory: the engine needs at least {least}m")))
+    }
+
+    /// Feeds all lines to the engine, and tells of each conviction. `None` when whoever is told wants
+    /// no more.
+    pub(crate) fn feed<'m>(
+        &self,
+        engine: Engine<'m>,
+        seed: Seed,
+        mut tell: impl FnMut(&Conviction<'_>) -> io::Result<()>,
+    ) -> Result<Option<(Engine<'m>, Summary)>, Failure> {
+        let format = Format::compile(&self.format).map_err(Failure::Usage)?;
+        let application = Application::named(&self.application, seed);
+        let translator = Translator::new(seed, application, &self.host);
+        let (filled, batches) = bounded::<Batch>(BACKLOG);
+        let (used, spares) = bounded::<Batch>(BACKLOG + 2);
+        thread::scope(|scope| {
+            let intake = Intake::new(format, translator, filled, spares);
+            let reader = thread::Builder::new()
+                .name("reader".to_owned())
+                .spawn_scoped(scope, || intake.run(&self.files))
+                .map_err(|error| Failure::Input(format!("no thread to read with: {error}")))?;
+            let mut judge = Judge::new(engine);
+            let mut progress = Progress::new(Instant::now(), io::stderr().is_terminal());
+            for batch in batches {
+                if !written(judge.take(&batch, &mut tell))? {
+                    return Ok(None);
+                }
+                progress.show(batch.lines_before + batch.len() as u64);
+                let _ = used.try_send(batch);
+            }
+            progress.clear();
+            let counts = reader.join();
+            let counts =
+                counts.map_err(|_| Failure::Input("the reading thread died".to_owned()))?;
+            Ok(Some(judge.finish(counts)))
+        })
+    }
+}
+
+/// Arguments of `replay`.
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    logs: Logs,
+    /// Start from what `learn` or the module learned: a file, or the directory of `api_abuse_state`
+    #[arg(long, value_name = "PATH")]
+    state: Option<PathBuf>,
+    /// Seed of the engine's hashes; that of --state when there is one
+    #[arg(long, default_value_t = 1, value_name = "NUMBER", conflicts_with = "state")]
     seed: u64,
     /// One JSON object for each conviction, then one with the summary
     #[arg(long)]
@@ -63,44 +127,17 @@ pub(crate) struct Arguments {
 
 /// Replays the logs.
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let format = Format::compile(&arguments.format).map_err(Failure::Usage)?;
-    let seed = Seed([arguments.seed, arguments.seed.rotate_left(32) ^ 0x9e37_79b9_7f4a_7c15]);
-    let application = Application::named(&arguments.application, seed);
-    let mut config = Config { deny_loopback: true, ..Config::new(seed) };
-    for name in application.configured() {
-        config = config.with_application(&name);
+    let state = arguments.state.as_deref().map(State::read).transpose()?;
+    let seed = state.as_ref().map_or_else(|| seed_of(arguments.seed), State::seed);
+    let mut memory = Memory::new(arguments.logs.memory);
+    let mut engine = Logs::engine(&mut memory, arguments.logs.config(seed))?;
+    if let Some(state) = &state {
+        state.load(&mut engine)?;
     }
-    let mut memory = Memory::new(arguments.memory);
-    let (engine, _) = Engine::attach(memory.bytes(), config).ok_or_else(|| {
-        let least = Engine::MIN_BYTES >> 20;
-        Failure::Usage(format!("--memory: the engine needs at least {least}m"))
-    })?;
-    let translator = Translator::new(seed, application, &arguments.host);
     let mut report = Report::new(BufWriter::new(io::stdout().lock()), arguments.json);
-    let (filled, batches) = bounded::<Batch>(BACKLOG);
-    let (used, spares) = bounded::<Batch>(BACKLOG + 2);
     let started = Instant::now();
-    let summary = thread::scope(|scope| {
-        let intake = Intake::new(format, translator, filled, spares);
-        let reader = thread::Builder::new()
-            .name("reader".to_owned())
-            .spawn_scoped(scope, || intake.run(&arguments.logs))
-            .map_err(|error| Failure::Input(format!("no thread to read with: {error}")))?;
-        let mut judge = Judge::new(engine);
-        let mut progress = Progress::new(started, io::stderr().is_terminal());
-        for batch in batches {
-            if !written(judge.take(&batch, |conviction| report.conviction(conviction)))? {
-                return Ok(None);
-            }
-            progress.show(batch.lines_before + batch.len() as u64);
-            let _ = used.try_send(batch);
-        }
-        progress.clear();
-        let counts = reader.join();
-        let counts = counts.map_err(|_| Failure::Input("the reading thread died".to_owned()))?;
-        Ok(Some(judge.finish(counts)))
-    })?;
-    let Some(summary) = summary else { return Ok(()) };
+    let fed = arguments.logs.feed(engine, seed, |conviction| report.conviction(conviction))?;
+    let Some((_, summary)) = fed else { return Ok(()) };
     if !written(report.summary(&summary))? {
         return Ok(());
     }
@@ -113,6 +150,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         let _ = writeln!(io::stderr(), "{seconds:.2} s, {speed:.0} lines a second");
     }
     Ok(())
+}
+
+/// The seed that a number stands for.
+pub(crate) fn seed_of(number: u64) -> Seed {
+    Seed([number, number.rotate_left(32) ^ 0x9e37_79b9_7f4a_7c15])
 }
 
 /// Whether somebody still reads what is written. A pipe that has seen enough (`| head`) is no

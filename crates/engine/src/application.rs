@@ -194,6 +194,16 @@ impl Engine<'_> {
         }
     }
 
+    /// Sets all counters to zero and keeps what was learned: what history counted is not the module's.
+    pub fn reset_counters(&mut self) {
+        for slot in self.applications.iter_mut() {
+            slot.requests = Default::default();
+            slot.decisions = Default::default();
+            slot.would_deny = Default::default();
+            slot.trips = 0;
+        }
+    }
+
     /// The clients that the circuit breaker of an application counts; `None` for an unknown one.
     pub fn budget_share(&self, application: u64) -> Option<budget::Share> {
         let slot = self.applications.iter().position(|slot| slot.key == application)?;

@@ -16,6 +16,8 @@ use crate::evidence::Walks;
 use crate::fusion::Sensitivity;
 use crate::hash::combine;
 
+mod saved;
+
 /// Strata of the fingerprint.
 const STRATA: usize = 256;
 /// Share of bad events that the null allows for, whatever was learned.

@@ -226,6 +226,6 @@ pub fn keep_exemplar(
 }
 
 /// Where the requests of a source are kept: one slot for each hash, the newest suspect wins.
-fn suspect_slot(suspects: &[Suspect], key: u64) -> usize {
+pub(crate) fn suspect_slot(suspects: &[Suspect], key: u64) -> usize {
     (((key >> 32) * suspects.len() as u64) >> 32) as usize
 }

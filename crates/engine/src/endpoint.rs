@@ -14,6 +14,8 @@ use crate::hash::{Seed, combine};
 use crate::path::{MAX_SEGMENTS, Path, extension};
 use crate::token::Token;
 
+mod saved;
+
 /// Successful visits after which a literal child is never merged away.
 pub const ESTABLISHED_VISITS: u32 = 20;
 /// Sources that must have made them.

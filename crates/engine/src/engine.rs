@@ -51,6 +51,8 @@ pub struct Engine<'m> {
     /// For each slot of `applications`, which of the configured ones it is.
     pub(crate) configured: [Option<u32>; APPLICATIONS],
     pub(crate) patterns: Patterns,
+    /// When silent applications were last looked after, monotonic milliseconds.
+    recovered_ms: u64,
 }
 
 impl<'m> Engine<'m> {
@@ -82,6 +84,7 @@ impl<'m> Engine<'m> {
             configured: [None; APPLICATIONS],
             objects: Objects::new(tables.counts, tables.owners, tables.groups),
             patterns,
+            recovered_ms: 0,
             config,
         };
         for application in engine.config.applications.clone() {
@@ -106,10 +109,11 @@ impl<'m> Engine<'m> {
             self.judge(&record, decisions);
         }
         self.header.evicted += core::mem::take(&mut self.sources.evicted);
-        // Slots are taken in order: the first free one is the last to look at.
-        let used = self.applications.iter().take_while(|slot| slot.key != 0).count();
-        for application in 0..used {
-            self.recover(application, self.applications[application].key, now_ms);
+        if now_ms.saturating_sub(self.recovered_ms) >= 1000 {
+            self.recovered_ms = now_ms;
+            for application in 0..self.budgets.len() {
+                self.recover(application, self.applications[application].key, now_ms);
+            }
         }
     }
 
@@ -284,6 +288,12 @@ impl<'m> Engine<'m> {
     /// Live sources, and sources evicted while they still mattered.
     pub fn sources(&self) -> (u64, u64) {
         (self.sources.live, self.header.evicted)
+    }
+
+    /// Path templates that are established, as people write them, with their visits: the most visited
+    /// first. What lies on the way to others is one, too.
+    pub fn templates(&self) -> Vec<(String, u32)> {
+        self.endpoints.established()
     }
 
     /// The template of a path as people write it, for explanations.

@@ -280,7 +280,7 @@ fn is_post(record: &RequestRecord<'_>) -> bool {
 const POLITE_GAP_MS: u64 = 200;
 
 /// The answers of one login; the one that was silent longest gives way.
-fn login_slot(logins: &mut [Answers], key: u64) -> &mut Answers {
+pub(crate) fn login_slot(logins: &mut [Answers], key: u64) -> &mut Answers {
     let mask = logins.len() - 1;
     let window = (0..8).map(|i| (key as usize).wrapping_add(i) & mask);
     let slot = window

@@ -21,6 +21,7 @@
 pub mod application;
 pub mod budget;
 pub mod campaign;
+pub mod checkpoint;
 pub mod cidr;
 pub mod conviction;
 pub mod decision;

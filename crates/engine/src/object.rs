@@ -11,6 +11,8 @@ use crate::endpoint::Resolved;
 use crate::path::Path;
 use crate::token::Token;
 
+mod saved;
+
 /// Buckets of popularity: 0, 1, 2–3, 4–7, … requests.
 pub const BUCKETS: usize = 12;
 /// Honest requests after which the histograms of a group say something.

@@ -71,6 +71,26 @@ impl<'m> SourceSketch<'m> {
         (set & !bit_of(source)).count_ones()
     }
 
+    /// All cells.
+    pub(crate) fn cells(&self) -> &[u8] {
+        self.cells
+    }
+
+    /// The same, to be filled.
+    pub(crate) fn cells_mut(&mut self) -> &mut [u8] {
+        self.cells
+    }
+
+    /// The current generation.
+    pub(crate) fn generation(&self) -> &Generation {
+        self.generation
+    }
+
+    /// Says what the cells that were filled are.
+    pub(crate) fn set_generation(&mut self, generation: Generation) {
+        *self.generation = generation;
+    }
+
     fn cells_of(&self, key: u64, generation: usize) -> [usize; 2] {
         let row = self.cells.len() / 4;
         let start = generation * 2 * row;

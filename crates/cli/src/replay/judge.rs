@@ -85,7 +85,7 @@ impl<'m> Judge<'m> {
     pub(super) fn take(
         &mut self,
         batch: &Batch,
-        mut tell: impl FnMut(&Conviction<'_>) -> io::Result<()>,
+        tell: &mut impl FnMut(&Conviction<'_>) -> io::Result<()>,
     ) -> io::Result<()> {
         self.names.extend(batch.names.iter().cloned());
         for record in batch.records() {
@@ -142,15 +142,15 @@ impl<'m> Judge<'m> {
         Conviction { decision, incident, application: application.into_owned(), address }
     }
 
-    /// The outcome.
-    pub(super) fn finish(self, counts: Counts) -> Summary {
+    /// The engine, and the outcome.
+    pub(super) fn finish(self, counts: Counts) -> (Engine<'m>, Summary) {
         let mut would_deny = [0; 3];
         for statistics in self.engine.applications().iter().filter(|slot| slot.key != 0) {
             for (sum, count) in would_deny.iter_mut().zip(statistics.would_deny) {
                 *sum += count;
             }
         }
-        Summary {
+        let summary = Summary {
             counts,
             span: self.span,
             addresses: self.seen.len() as u64,
@@ -160,7 +160,8 @@ impl<'m> Judge<'m> {
             would_deny,
             requests: self.requests,
             successful: self.successful,
-        }
+        };
+        (self.engine, summary)
     }
 }
 

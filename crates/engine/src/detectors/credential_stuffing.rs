@@ -16,6 +16,8 @@ use crate::sources::Source;
 
 use super::{Event, remember};
 
+mod saved;
+
 /// What a request says about logging in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Login {

@@ -11,6 +11,8 @@ use crate::evidence::Ratios;
 use crate::facts::Facts;
 use crate::role::Role;
 
+mod saved;
+
 /// Other requests since the last post, from which on a post counts as made by somebody who reads.
 pub const READS: u16 = 3;
 

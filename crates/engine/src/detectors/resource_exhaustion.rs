@@ -11,6 +11,8 @@ use crate::evidence::Ratios;
 use crate::record::NO_UPSTREAM;
 use crate::sources::Source;
 
+mod saved;
+
 /// Upstream seconds in a second that no browser causes for long.
 const BUSY: f32 = 4.0;
 /// Requests in a second that no browser causes for long.

@@ -13,6 +13,8 @@ use crate::object::Visit;
 use crate::record::flags;
 use crate::sources::Source;
 
+mod saved;
+
 /// Objects remembered one by one: coming back to one is no collecting.
 const REMEMBERED: usize = 8;
 /// Steps between numbers that count as in order; parallel connections shuffle them a little.

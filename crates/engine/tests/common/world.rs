@@ -137,7 +137,12 @@ pub const PEOPLE: u32 = 0x0a00_0000;
 
 /// A shop with five regular customers, by this configuration.
 pub fn world<R>(config: Config, test: impl FnOnce(&mut World<'_>) -> R) -> R {
-    let mut memory = Memory::new(2 << 20);
+    world_in(2 << 20, config, test)
+}
+
+/// The same with so many bytes of tables.
+pub fn world_in<R>(size: usize, config: Config, test: impl FnOnce(&mut World<'_>) -> R) -> R {
+    let mut memory = Memory::new(size);
     let (engine, _) = Engine::attach(memory.bytes(), config).unwrap();
     let mut world = World { engine, now_ms: 10_000_000, decisions: Vec::new(), records: 0 };
     for _ in 0..40 {

@@ -1,0 +1,245 @@
+//! What an engine knows survives a restart, a reboot and tables of another size; nothing else does.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
+
+#[path = "common/world.rs"]
+mod world;
+
+use api_abuse_engine::application::State;
+use api_abuse_engine::checkpoint::{self, CheckpointError, Loaded};
+use api_abuse_engine::hash::{Seed, combine};
+use api_abuse_engine::{Action, Config, Decision, Engine, Policy, Threat};
+use world::{Hit, Memory, PEOPLE, SEED, World, get, guess, probe, shop, world, world_in};
+
+const HOUR_MS: u64 = 3_600_000;
+const WALL_MS: u64 = 1_900_000_000_000;
+
+fn config() -> Config {
+    Config::new(SEED).with_application(b"shop")
+}
+
+fn save(world: &World<'_>, wall_ms: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    world.engine.save(world.now_ms, wall_ms, &mut |piece| bytes.extend_from_slice(piece));
+    bytes
+}
+
+/// Goes on with another engine that has loaded `bytes`.
+fn resume<R>(
+    bytes: &[u8],
+    size: usize,
+    now_ms: u64,
+    wall_ms: u64,
+    test: impl FnOnce(&mut World<'_>, Loaded) -> R,
+) -> R {
+    let mut memory = Memory::new(size);
+    let (mut engine, _) = Engine::attach(memory.bytes(), config()).unwrap();
+    let loaded = engine.load(bytes, now_ms, wall_ms).unwrap();
+    test(&mut World { engine, now_ms, decisions: Vec::new(), records: 0 }, loaded)
+}
+
+/// People, a denied scanner, one that is half way, a lifted one, logins: a bit of everything.
+fn history(world: &mut World<'_>) {
+    for round in 0..8 {
+        world.people(PEOPLE..PEOPLE + 40);
+        for person in 0..40 {
+            let status = if combine(u64::from(person), round) % 6 == 0 { 401 } else { 200 };
+            world.send(900, &Hit { status, ..guess(PEOPLE + person, 0) });
+        }
+    }
+    let denied = world.until_decided(40, 50, |n| probe(1, n)).unwrap().1;
+    assert_eq!(denied.action, Action::Deny);
+    (0..5).for_each(|n| assert!(world.send(50, &probe(2, n)).is_none()));
+    (0..7).for_each(|n| assert!(world.send(300, &guess(3, n)).is_none()));
+    let lifted = world.until_decided(40, 50, |n| probe(4, n)).unwrap().1;
+    world.engine.lift(shop(), lifted.key, world.now_ms).unwrap();
+}
+
+/// What comes after: attackers go on, others begin, people stay.
+fn future(world: &mut World<'_>) -> Vec<(u32, Decision)> {
+    let mut decided = Vec::new();
+    for n in 100..140u32 {
+        let hits = [
+            probe(1, n),
+            probe(2, n),
+            guess(3, n),
+            probe(4, n),
+            probe(5, n),
+            get(6, &format!("/api/items/{n}"), 200),
+            get(PEOPLE + n % 40, &format!("/products/{}.html", n % 40), 200),
+        ];
+        for hit in hits {
+            decided.extend(world.send(120, &hit).map(|decision| (n, decision)));
+        }
+    }
+    decided
+}
+
+fn told(decided: &[(u32, Decision)]) -> Vec<(u32, u64, Threat, Action, u64, u64)> {
+    let told =
+        |(n, d): &(u32, Decision)| (*n, d.key.network, d.threat, d.action, d.ttl_ms, d.since_ms);
+    decided.iter().map(told).collect()
+}
+
+#[test]
+fn the_same_records_lead_to_the_same_decisions() {
+    world(config(), |world| {
+        history(world);
+        let bytes = save(world, WALL_MS);
+        let now_ms = world.now_ms;
+        let expected = future(world);
+        assert!(expected.len() >= 3, "{expected:?}");
+        resume(&bytes, 2 << 20, now_ms, WALL_MS, |resumed, loaded| {
+            assert_eq!((loaded.dropped, loaded.notes.len(), loaded.gap_ms), (0, 0, 0));
+            assert!(loaded.sources > 40 && loaded.nodes >= 8 && loaded.denied == 1);
+            assert_eq!(told(&future(resumed)), told(&expected));
+            let first = resumed.engine.applications()[0];
+            assert!(first.requests[0] > 500 && first.name() == "shop");
+        });
+    });
+}
+
+#[test]
+fn a_reboot_moves_times_and_keeps_what_was_learned() {
+    let bytes = world(config(), |world| {
+        history(world);
+        world.now_ms += 25 * HOUR_MS;
+        world.people(PEOPLE..PEOPLE + 5);
+        let denied = world.until_decided(40, 50, |n| probe(7, n)).unwrap().1;
+        assert_eq!(State::from_u8(world.engine.applications()[0].state as u8), State::Ready);
+        world.now_ms = denied.since_ms;
+        save(world, WALL_MS)
+    });
+    // The machine came up a minute ago; 20 minutes of the hour are over.
+    resume(&bytes, 2 << 20, 60_000, WALL_MS + HOUR_MS / 3, |world, loaded| {
+        assert_eq!((loaded.gap_ms, loaded.denied), (HOUR_MS / 3, 1));
+        let mut held = Vec::new();
+        world.engine.repeat_decisions(world.now_ms, &mut held);
+        assert_eq!(held.len(), 1);
+        assert_eq!(State::from_u8(world.engine.applications()[0].state as u8), State::Ready);
+        world.send(10, &get(PEOPLE, "/", 200));
+        assert_eq!(State::from_u8(world.engine.applications()[0].state as u8), State::Ready);
+        assert!(world.send(10, &probe(7, 200)).is_none(), "held");
+        world.now_ms = 60_000 + HOUR_MS * 2 / 3 + 1000;
+        let again = world.until_decided(10, 50, |n| probe(7, 300 + n)).unwrap().1;
+        assert!(again.ttl_ms > HOUR_MS * 3 / 2, "its second time: {}", again.ttl_ms);
+    });
+    // The wall clock went backwards: nothing is shorter than it was, or longer.
+    resume(&bytes, 2 << 20, 1_000_000, WALL_MS - 99 * HOUR_MS, |world, loaded| {
+        assert_eq!((loaded.gap_ms, loaded.denied), (0, 1));
+        world.now_ms = 1_000_000 + HOUR_MS + 1000;
+        let again = world.until_decided(40, 50, |n| probe(7, 300 + n));
+        assert!(again.is_some());
+    });
+    // It leapt ahead by a thousand years.
+    resume(&bytes, 2 << 20, 5, WALL_MS * 18, |_, loaded| {
+        assert_eq!((loaded.gap_ms, loaded.denied), (checkpoint::GAP_MAX_MS, 0));
+    });
+}
+
+#[test]
+fn tables_of_another_size() {
+    let bytes = world(config(), |world| {
+        history(world);
+        save(world, WALL_MS)
+    });
+    for size in [1 << 20, 16 << 20] {
+        resume(&bytes, size, 50_000_000, WALL_MS, |world, loaded| {
+            assert!(loaded.notes.len() == 1 && loaded.denied == 1, "{loaded:?}");
+            assert!(loaded.sources > 40 && loaded.nodes >= 8);
+            assert!(world.send(50, &probe(1, 99)).is_none(), "held");
+            let half = world.until_decided(20, 50, |n| probe(2, 200 + n)).unwrap().0;
+            let fresh = world.until_decided(20, 50, |n| probe(8, 200 + n)).unwrap().0;
+            assert!(half < fresh, "evidence was kept: {half}, {fresh}");
+        });
+    }
+}
+
+#[test]
+fn what_is_no_checkpoint_is_refused() {
+    let bytes = world(config(), |world| {
+        history(world);
+        save(world, WALL_MS)
+    });
+    let summary = checkpoint::inspect(&bytes).unwrap();
+    assert_eq!((summary.seed, summary.wall_ms), (SEED, WALL_MS));
+    let mut memory = Memory::new(2 << 20);
+    let (mut engine, _) = Engine::attach(memory.bytes(), config()).unwrap();
+    let mut refuse = |bytes: &[u8]| engine.load(bytes, 1, WALL_MS).unwrap_err();
+    assert_eq!(refuse(b""), CheckpointError::Foreign);
+    assert_eq!(refuse(&[7; 4096]), CheckpointError::Foreign);
+    for cut in [48, 60, 1000, bytes.len() / 2, bytes.len() - 8, bytes.len() - 1] {
+        assert!(matches!(refuse(&bytes[..cut]), CheckpointError::Torn(_)), "{cut}");
+    }
+    let mut longer = bytes.clone();
+    longer.extend_from_slice(&[0; 8]);
+    assert!(matches!(refuse(&longer), CheckpointError::Torn(_)));
+    let mut newer = bytes.clone();
+    newer[8] = 9;
+    assert_eq!(refuse(&newer), CheckpointError::Version(9));
+    let mut damaged = bytes.clone();
+    damaged[bytes.len() / 2] ^= 1;
+    assert_eq!(refuse(&damaged), CheckpointError::Checksum);
+    let mut memory = Memory::new(1 << 20);
+    let (mut other, _) = Engine::attach(memory.bytes(), Config::new(Seed([5, 6]))).unwrap();
+    assert_eq!(other.load(&bytes, 1, WALL_MS), Err(CheckpointError::Seed));
+    assert_eq!(other.applications()[0].key, 0, "nothing was changed");
+}
+
+/// Damage that the checksum does not show, because whoever did it made a new one: it is read or refused,
+/// and the engine goes on.
+#[test]
+fn hostile_checkpoints_do_no_harm() {
+    let bytes = world_in(1 << 20, config(), |world| {
+        history(world);
+        save(world, WALL_MS)
+    });
+    let mut memory = Memory::new(1 << 20);
+    let (engine, _) = Engine::attach(memory.bytes(), config()).unwrap();
+    // All into one engine, whose tables take in whatever the last one brought.
+    let mut world = World { engine, now_ms: 0, decisions: Vec::new(), records: 0 };
+    let (mut read, mut refused) = (0, 0);
+    let mut random = 77;
+    let mut next = |below: usize| {
+        random = combine(random, 5);
+        (random >> 11) as usize % below
+    };
+    for _ in 0..3000 {
+        let mut bytes = bytes.clone();
+        for _ in 0..=next(30) {
+            let at = 48 + next(bytes.len() - 64);
+            let value = [0, 1, 0x7f, 0x80, 0xff, next(256) as u8][next(6)];
+            let length = [1, 1, 8, 64][next(4)].min(bytes.len() - 16 - at);
+            bytes[at..at + length].fill(value);
+        }
+        if next(2) == 0 {
+            checkpoint::testing::seal(&mut bytes);
+        }
+        world.now_ms = [5, 20_000_000, u64::MAX / 2][next(3)];
+        match world.engine.load(&bytes, world.now_ms, WALL_MS) {
+            Ok(_) if next(8) == 0 => {
+                read += 1;
+                future(&mut world);
+            }
+            Ok(_) => read += 1,
+            Err(error) => {
+                refused += 1;
+                assert!(!error.to_string().is_empty());
+            }
+        }
+    }
+    assert!(read > 300 && refused > 300, "{read} read, {refused} refused");
+}
+
+#[test]
+fn a_policy_of_now_judges_what_was_learned_before() {
+    let bytes = world(config(), |world| {
+        history(world);
+        save(world, WALL_MS)
+    });
+    let mut memory = Memory::new(2 << 20);
+    let policy = Policy { learning_ms: 1000, ..Policy::default() };
+    let config = Config { policy, ..Config::new(SEED) };
+    let (mut engine, _) = Engine::attach(memory.bytes(), config).unwrap();
+    engine.load(&bytes, 99, WALL_MS).unwrap();
+    assert_eq!(State::from_u8(engine.applications()[0].state as u8), State::Ready);
+}
