@@ -8,6 +8,7 @@
 
 mod attack;
 mod benign;
+mod details;
 mod ledger;
 mod outcome;
 mod random;
@@ -35,7 +36,8 @@ use world::engine_seed;
 /// Arguments of `simulate`.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
-    /// all, benign, attacks, a benign class, a threat, or threat/name; `list` names them
+    /// all, benign, attacks, single (attacks from one source), a benign class, a threat, or
+    /// threat/name; `list` names them
     #[arg(long, default_value = "all", value_name = "NAME")]
     scenario: String,
     /// Seed of everything that is left to chance
@@ -99,7 +101,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
 
 /// The names that `--scenario` takes.
 fn list(out: &mut impl Write) -> io::Result<()> {
-    for name in ["all", "benign", "attacks"].into_iter().chain(Class::BENIGN.map(Class::name)) {
+    for name in
+        ["all", "benign", "attacks", "single"].into_iter().chain(Class::BENIGN.map(Class::name))
+    {
         writeln!(out, "{name}")?;
     }
     for scenario in scenarios() {
@@ -113,7 +117,11 @@ fn select(name: &str) -> Result<Selection, Failure> {
     let class = Class::BENIGN.into_iter().find(|class| class.name() == name);
     let wanted = |scenario: &Scenario| {
         let slug = scenario.threat.slug();
-        matches!(name, "all" | "attacks") || slug == name || scenario.full_name() == name
+        let of_kind = matches!(name, "all" | "attacks");
+        of_kind
+            || (name == "single" && scenario.is_single_source())
+            || slug == name
+            || scenario.full_name() == name
     };
     let attacks: Vec<Scenario> = scenarios().into_iter().filter(wanted).collect();
     let benign = matches!(name, "all" | "benign") || class.is_some();
@@ -155,7 +163,7 @@ fn simulate(arguments: &Arguments, selection: &Selection) -> Result<Outcome, Fai
             continue;
         }
         progress("learning an application to attack".to_owned());
-        let mut learned = Learned::new(seed ^ 0x6c65_6172, busy_login)?;
+        let mut learned = Learned::new(seed ^ 0x6c65_6172, arguments.population, busy_login)?;
         for scenario in rows().filter(|row| learned.suits(row)).collect::<Vec<_>>() {
             let mut runs = Vec::new();
             // Each attack has times and people of its own.

@@ -73,6 +73,7 @@ pub(super) fn populate(world: &mut World<'_>, setup: Setup) {
     builder.interfaces();
     builder.machines();
     builder.bad_days();
+    world.shop.owners = world.people;
 }
 
 impl Builder<'_, '_> {
@@ -194,6 +195,7 @@ impl Builder<'_, '_> {
             (Class::Apps, Software::App, 7, 1.5, Interface::App),
             (Class::GraphQl, Software::Desktop, 100, 1.0, Interface::GraphQl),
             (Class::SinglePage, Software::Desktop, 50, 1.0, Interface::SinglePage),
+            (Class::BasicAuth, Software::Desktop, 400, 1.5, Interface::BasicAuth),
             (Class::Chat, Software::Desktop, 500, 0.8, Interface::Chat),
             (
                 Class::WebDav,

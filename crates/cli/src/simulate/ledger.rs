@@ -39,7 +39,7 @@ pub(super) struct Counts {
     pub(super) requests: u64,
     /// Sources that were convicted.
     pub(super) convicted: u64,
-    /// Sources of which a request was denied.
+    /// Sources of which a request was denied although they were not convicted: they share a key.
     pub(super) caught: u64,
 }
 
@@ -102,7 +102,7 @@ impl Ledger {
         self.convictions.iter().filter(|conviction| conviction.class != Class::Attacker)
     }
 
-    /// Benign sources of which a request was denied.
+    /// Benign sources caught behind a denied key.
     pub(super) fn caught(&self) -> u64 {
         Class::BENIGN.iter().map(|&class| self.counts(class).caught).sum()
     }

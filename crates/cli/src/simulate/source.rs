@@ -28,6 +28,7 @@ pub(super) enum Class {
     WebDav,
     GraphQl,
     SinglePage,
+    BasicAuth,
     CacheWarmer,
     FeedReaders,
     Students,
@@ -37,7 +38,7 @@ pub(super) enum Class {
 
 impl Class {
     /// All benign classes.
-    pub(super) const BENIGN: [Self; 19] = [
+    pub(super) const BENIGN: [Self; 20] = [
         Self::People,
         Self::Phones,
         Self::Offices,
@@ -53,6 +54,7 @@ impl Class {
         Self::WebDav,
         Self::GraphQl,
         Self::SinglePage,
+        Self::BasicAuth,
         Self::CacheWarmer,
         Self::FeedReaders,
         Self::Students,
@@ -77,11 +79,22 @@ impl Class {
             Self::WebDav => "webdav",
             Self::GraphQl => "graphql",
             Self::SinglePage => "single_page",
+            Self::BasicAuth => "basic_auth",
             Self::CacheWarmer => "cache_warmer",
             Self::FeedReaders => "feed_readers",
             Self::Students => "students",
             Self::Chat => "chat",
             Self::Attacker => "attacker",
+        }
+    }
+
+    /// People behind each source: where many share an address, they share browsers too.
+    pub(super) const fn people(self) -> u64 {
+        match self {
+            Self::Offices => 8,
+            Self::Carriers => 30,
+            Self::Students => 10,
+            _ => 1,
         }
     }
 }
@@ -114,11 +127,13 @@ pub(super) struct Source {
     pub(super) user_agent: Box<str>,
     pub(super) flags: u32,
     pub(super) headers: u16,
+    /// The first of the people behind it.
+    pub(super) person: u64,
     /// Virtual day of its last request, from one on; 0 for none.
     pub(super) day: u32,
     /// It has been here: its browser has the assets.
     pub(super) cached: bool,
-    /// A request of it was denied.
+    /// A request of it was denied, although it was not convicted.
     pub(super) caught: bool,
     /// It was convicted, or its address.
     pub(super) convicted: bool,
@@ -165,6 +180,7 @@ impl Source {
             user_agent: user_agent.into_boxed_str(),
             flags: set,
             headers: if browser { 14 + shape as u16 % 4 } else { 6 },
+            person: 0,
             day: 0,
             cached: false,
             caught: false,

@@ -17,7 +17,7 @@ use super::shop::Shop;
 use super::source::Class;
 use super::world::{DAY_MS, HOUR_MS, World};
 
-/// Population that attacks hide among.
+/// Population that attacks hide among, at most.
 const BACKGROUND: u64 = 3000;
 /// Days that are learned before an attack.
 const LEARNED_DAYS: u64 = 2;
@@ -86,6 +86,7 @@ fn world(memory: &mut Memory, seed: u64, owners: u64, now_ms: u64) -> Result<Wor
 /// Tables that learned an application, to attack it many times.
 pub(super) struct Learned {
     seed: u64,
+    population: u64,
     busy_login: bool,
     tables: Vec<u8>,
     memory: Memory,
@@ -93,15 +94,16 @@ pub(super) struct Learned {
 
 impl Learned {
     /// Lets an engine watch a benign population for two days.
-    pub(super) fn new(seed: u64, busy_login: bool) -> Result<Self, Failure> {
+    pub(super) fn new(seed: u64, population: u64, busy_login: bool) -> Result<Self, Failure> {
         let bytes = if busy_login { BUSY_BYTES } else { ATTACKED_BYTES };
         let mut memory = Memory::new(bytes);
-        let mut world = world(&mut memory, seed, BACKGROUND, 0)?;
-        populate(&mut world, setup(seed, seed ^ 1, busy_login));
+        let population = population.min(BACKGROUND);
+        let mut world = world(&mut memory, seed, population, 0)?;
+        populate(&mut world, setup(population, busy_login, [seed, seed ^ 1]));
         world.run(LEARNED_DAYS * DAY_MS, |_| false);
         drop(world);
         let tables = memory.bytes().to_vec();
-        Ok(Self { seed, busy_login, tables, memory })
+        Ok(Self { seed, population, busy_login, tables, memory })
     }
 
     /// Whether a scenario runs against these tables.
@@ -118,8 +120,8 @@ impl Learned {
         }
         let mut random = Random::new(seed);
         let start_ms = LEARNED_DAYS * DAY_MS + 9 * HOUR_MS + random.below(8 * HOUR_MS);
-        let mut world = world(&mut self.memory, self.seed, BACKGROUND, start_ms)?;
-        populate(&mut world, setup(self.seed, random.next(), self.busy_login));
+        let mut world = world(&mut self.memory, self.seed, self.population, start_ms)?;
+        populate(&mut world, setup(self.population, self.busy_login, [self.seed, random.next()]));
         // Sessions are on when the attack begins.
         let begin_ms = start_ms + 10 * 60_000;
         world.run(begin_ms, |_| false);
@@ -131,9 +133,8 @@ impl Learned {
     }
 }
 
-fn setup(identity: u64, behaviour: u64, busy_login: bool) -> Setup {
-    let (population, only) = (BACKGROUND, None);
-    Setup { population, only, events: false, busy_login, identity, behaviour }
+fn setup(population: u64, busy_login: bool, [identity, behaviour]: [u64; 2]) -> Setup {
+    Setup { population, only: None, events: false, busy_login, identity, behaviour }
 }
 
 /// Reads a run off the ledger.

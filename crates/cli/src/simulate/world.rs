@@ -41,6 +41,8 @@ pub(super) struct World<'m> {
     application: u64,
     pub(super) shop: Shop,
     pub(super) sources: Vec<Source>,
+    /// People so far; orders belong to them.
+    pub(super) people: u64,
     pub(super) now_ms: u64,
     pub(super) ledger: Ledger,
     denials: Denials,
@@ -78,6 +80,7 @@ impl<'m> World<'m> {
             application: engine_seed.table(APPLICATION),
             shop,
             sources: Vec::new(),
+            people: 0,
             now_ms,
             ledger: Ledger::default(),
             denials,
@@ -90,8 +93,10 @@ impl<'m> World<'m> {
         })
     }
 
-    /// Adds a source; its number.
-    pub(super) fn add(&mut self, source: Source) -> u32 {
+    /// Adds a source and the people behind it; its number.
+    pub(super) fn add(&mut self, mut source: Source) -> u32 {
+        source.person = self.people;
+        self.people += source.class.people();
         self.sources.push(source);
         self.sources.len() as u32 - 1
     }
@@ -220,7 +225,7 @@ impl<'m> World<'m> {
             source.day = today;
             class.source_days += 1;
         }
-        if denied && !source.caught {
+        if denied && !source.convicted && !source.caught {
             source.caught = true;
             class.caught += 1;
         }
@@ -236,22 +241,24 @@ impl<'m> World<'m> {
         let evidence = api_abuse_engine::explain::incident(incident);
         let (requests, since_ms) = (incident.requests, incident.since_ms);
         self.ledger.digest(decision, incident.evidence);
+        let (kind, network) = (decision.key.kind, decision.key.network);
+        let hit = |source: &Source| {
+            let same = source.fingerprint == decision.key.discriminator;
+            source.network == network && (kind == SourceKind::Address || same)
+        };
+        // An address that attackers and others share was denied for the attackers.
+        let attack = self.sources.iter().any(|it| it.class == Class::Attacker && hit(it));
         let mut class = None;
-        for source in self.sources.iter_mut().filter(|it| it.network == decision.key.network) {
-            let hit = decision.key.kind == SourceKind::Address
-                || source.fingerprint == decision.key.discriminator;
-            if hit && (source.day != 0 || source.class == Class::Attacker) {
-                // An address that attackers and others share was denied for the attackers.
-                class = match class {
-                    Some(Class::Attacker) => Some(Class::Attacker),
-                    _ => Some(source.class),
-                };
-                if !source.convicted {
-                    source.convicted = true;
-                    self.ledger.class(source.class).convicted += 1;
-                    if source.class == Class::Attacker {
-                        self.ledger.attack.convicted(since_ms);
-                    }
+        for source in self.sources.iter_mut().filter(|source| hit(source)) {
+            let guilty = source.class == Class::Attacker;
+            if guilty != attack || (!guilty && source.day == 0) {
+                continue;
+            }
+            class = Some(source.class);
+            if !std::mem::replace(&mut source.convicted, true) {
+                self.ledger.class(source.class).convicted += 1;
+                if guilty {
+                    self.ledger.attack.convicted(since_ms);
                 }
             }
         }
@@ -259,7 +266,7 @@ impl<'m> World<'m> {
         self.ledger.convictions.push(Conviction {
             class,
             threat: decision.threat,
-            kind: decision.key.kind,
+            kind,
             time_ms: since_ms,
             requests,
             in_deploy: self.shop.troubled(self.now_ms) == Some(Kind::BrokenDeploy),

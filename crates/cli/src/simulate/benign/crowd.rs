@@ -46,10 +46,8 @@ pub(in crate::simulate) enum What {
 /// A session of one of the sources, begun now.
 fn begin(world: &mut World<'_>, sources: (u32, u32), what: What, random: &mut Random, at_ms: u64) {
     let who = sources.0 + random.below(u64::from(sources.1)) as u32;
-    // Several people share a source where sources share an address; everybody else is one.
     let source = &world.sources[who as usize];
-    let shared = matches!(source.class.name(), "offices" | "carriers" | "students");
-    let person = u64::from(who) * 64 + if shared { random.below(40) } else { 0 };
+    let person = source.person + random.below(source.class.people());
     let own = random.fork(person);
     match what {
         What::Visits(habits) => world.spawn(at_ms, Visit::new(who, person, habits, own)),

@@ -15,6 +15,8 @@ pub(in crate::simulate) enum Interface {
     App,
     /// Each view is a burst of fifty requests.
     SinglePage,
+    /// Pages behind basic authentication.
+    BasicAuth,
     /// One path.
     GraphQl,
     /// A folder that is synchronised: thousands of names.
@@ -47,6 +49,7 @@ impl Session {
         let mean = match kind {
             Interface::App => 14.0,
             Interface::SinglePage => 150.0,
+            Interface::BasicAuth => 15.0,
             Interface::GraphQl => 40.0,
             Interface::WebDav => 800.0,
             Interface::Chat => 900.0,
@@ -114,7 +117,9 @@ impl Session {
         self.path.clear();
         match self.n % 50 {
             k @ 5..30 => {
-                let _ = write!(self.path, "/api/items/{}", self.list + k);
+                // Half of the applications load lists in order, the others what they recommend.
+                let item = if self.person % 2 == 0 { self.list + k } else { self.item() };
+                let _ = write!(self.path, "/api/items/{item}");
             }
             k if k % 3 == 0 => self.path.push_str("/api/metrics"),
             k if k % 3 == 1 => self.path.push_str("/api/notifications"),
@@ -130,6 +135,24 @@ impl Session {
         } else {
             self.random.between(5, 60)
         }
+    }
+
+    /// The browser is asked for a password, which is mistyped now and then, and shows it from then on.
+    fn basic(&mut self, world: &mut World<'_>) -> u64 {
+        let first = self.n == 1;
+        let wrong = !first && self.list == 0 && self.random.chance(0.2);
+        let credential = match (first, wrong) {
+            (true, _) => 0,
+            (_, true) => self.random.next() | 1,
+            _ => self.credential(),
+        };
+        self.list = u64::from(!first && !wrong);
+        self.path.clear();
+        let page = if self.list == 0 { 0 } else { self.random.zipf(40) };
+        let _ = write!(self.path, "/private/page{page}");
+        let right = self.list != 0;
+        world.send(self.who, &Request { credential, right, ..Request::get(&self.path) });
+        self.random.lognormal(if right { 12_000.0 } else { 5_000.0 }, 0.7) as u64
     }
 
     fn graphql(&mut self, world: &mut World<'_>) -> u64 {
@@ -178,6 +201,7 @@ impl Agent for Session {
         match self.kind {
             Interface::App => Some(self.app(world)),
             Interface::SinglePage => Some(self.single_page(world)),
+            Interface::BasicAuth => Some(self.basic(world)),
             Interface::GraphQl => Some(self.graphql(world)),
             Interface::WebDav => Some(self.webdav(world)),
             Interface::Chat => Some(self.chat(world)),
