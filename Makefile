@@ -93,6 +93,12 @@ bench-instructions: build ## instructions that the module adds to a request, by 
 	cargo build --release -p api-abuse-tests --bin bench_instructions
 	$(TARGET)/release/bench_instructions
 
+.PHONY: evaluate
+EVALUATION_SEED ?= 2002
+evaluate: ## writes docs/evaluation.md: detection and false convictions, from a seed no code was tuned on
+	cargo build --release -p api-abuse
+	$(TARGET)/release/api-abuse simulate --scenario all --seed $(EVALUATION_SEED) --markdown > docs/evaluation.md
+
 .PHONY: tools
 tools: ## cargo-deny, into target/tools (some minutes, once)
 	@cargo deny --version 2>/dev/null || cargo install --locked --root target/tools cargo-deny

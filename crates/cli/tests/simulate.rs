@@ -19,9 +19,7 @@ fn simulate(arguments: &[&str]) -> Value {
 const SACRED: [&str; 5] = ["offices", "monitors", "crawlers", "flash_crowd", "expired_token"];
 
 /// Single-source attacks that no detector finds for certain yet. Nothing may be added.
-const NOT_YET: [&str; 8] = [
-    "vulnerability_scanning/payloads",
-    "vulnerability_scanning/slow",
+const NOT_YET: [&str; 6] = [
     "spamming/slow",
     "scalping/slow",
     "scraping/by-popularity",

@@ -85,7 +85,8 @@ impl Engine<'_> {
         let page = role::is_page(record, &path);
         let hasty_form = self.hasty_form(record, role, slots);
         let bad = login == Login::Failure || hasty_form;
-        let attempt = matches!(login, Login::Success | Login::Failure)
+        // An expired token is refused again and again without anybody attacking.
+        let attempt = (role == Role::Login && matches!(login, Login::Success | Login::Failure))
             || (matches!(role, Role::Registration | Role::Content) && is_post(record));
         let campaign = attempt
             && self.campaigns.event(
@@ -102,7 +103,11 @@ impl Engine<'_> {
             && (endpoint.object || page || number.is_some());
         let visit =
             (collected && served).then(|| self.visit(record, &endpoint, number, address, standing));
-        let refused = collected && endpoint.object && matches!(head.status, 401 | 403 | 404);
+        // What was served to others and now fails, fails for everybody.
+        let refused = collected
+            && endpoint.object
+            && matches!(head.status, 401 | 403 | 404)
+            && self.served.others(path_key, address) < 2;
         Some(Facts {
             contact,
             contact_key: match contact {

@@ -34,6 +34,10 @@ pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
         None => [0.0; 4],
     };
     if let Some((_, id)) = facts.refused {
+        // A crawler meets objects that are gone, and so does everybody who is not logged in.
+        if facts.polite || (!facts.authenticated && event.record.head.status == 404) {
+            return None;
+        }
         trail.refused = trail.refused.saturating_add(1);
         let walk = sequential(id);
         let refused = happened(MOST, NULL_REFUSED)[0];

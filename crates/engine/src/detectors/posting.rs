@@ -47,7 +47,7 @@ pub struct State {
 impl State {
     /// Counts a request that is no post: somebody who looks at pages between posts reads.
     pub fn other(&mut self, facts: &Facts) {
-        if !matches!(facts.role, Role::Registration | Role::Content | Role::Checkout) {
+        if facts.role != Role::Registration && !facts.post {
             self.others = self.others.saturating_add(1);
         }
     }
