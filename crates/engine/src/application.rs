@@ -169,9 +169,10 @@ impl Engine<'_> {
         record: &RequestRecord<'_>,
         application: usize,
     ) -> bool {
-        let percent = self.policy(application, record.head.application).budget_percent;
+        let policy = self.policy(application, record.head.application);
+        let (percent, floor) = (policy.budget_percent, policy.budget_floor);
         let (tripped, now) =
-            self.budget(application).deny(client_of(record), percent, record.head.time_ms);
+            self.budget(application).deny(client_of(record), percent, floor, record.head.time_ms);
         if now {
             let statistics = &mut self.applications[application];
             statistics.trips += 1;

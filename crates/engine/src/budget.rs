@@ -7,9 +7,9 @@
 //! 4.6 %; unions are maxima, so `active and not denied = |seen ∪ denied| − |denied|`.
 //!
 //! A client is an address and one of [`PER_ADDRESS`] groups of fingerprints: whoever changes the
-//! User-Agent with each request opens the breaker no sooner than eight clients would. Fewer than
-//! [`FLOOR`] denied clients never open it: a shop with thirty customers could not deny two scanners
-//! otherwise. Beyond, the contract means what it says: a botnet of a thousand addresses against a shop
+//! User-Agent with each request opens the breaker no sooner than eight clients would. Fewer than the
+//! policy's floor of denied clients never open it: a shop with thirty customers could not deny two
+//! scanners otherwise, and anybody with a few dozen addresses could switch its protection off. Beyond, the contract means what it says: a botnet of a thousand addresses against a shop
 //! with fifty customers opens it. A breaker that is open denies nobody: that is the safe side.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -18,8 +18,6 @@ use crate::hash::combine;
 
 /// Clients of one address that are told apart.
 pub const PER_ADDRESS: u64 = 8;
-/// Denied clients that never open the breaker.
-pub const FLOOR: f32 = 20.0;
 /// A client is active for one to two of these.
 pub const WINDOW_MS: u64 = 600_000;
 /// The share must be below half the budget for this long before the breaker closes.
@@ -88,13 +86,13 @@ impl Budget {
 
     /// Whether one more denied client opens the breaker, or it is open; says so in the second value
     /// when it opens now.
-    pub fn deny(&mut self, client: u64, percent: f32, now_ms: u64) -> (bool, bool) {
+    pub fn deny(&mut self, client: u64, percent: f32, floor: f32, now_ms: u64) -> (bool, bool) {
         self.see(client, true, now_ms);
         if self.tripped_ms != 0 {
             return (true, false);
         }
         let share = self.share();
-        let trips = share.denied.round() >= FLOOR && share.exceeds(percent);
+        let trips = share.denied.round() >= floor && share.exceeds(percent);
         if trips {
             (self.tripped_ms, self.quiet_ms) = (now_ms.max(1), 0);
         }
@@ -202,7 +200,7 @@ mod tests {
     fn opens_beyond_the_budget_and_closes_by_itself() {
         let mut budget = Budget::default();
         clients(&mut budget, 0, 1000, false, 1000);
-        let opened = (0..200).find(|n| budget.deny(client(77, 5000 + n, 5), 5.0, 1000).1);
+        let opened = (0..200).find(|n| budget.deny(client(77, 5000 + n, 5), 5.0, 20.0, 1000).1);
         assert!(opened.is_some_and(|n| (40..62).contains(&n)), "{opened:?}");
         let mut closed = None;
         for second in 1..7200u64 {
@@ -222,8 +220,8 @@ mod tests {
     #[test]
     fn a_few_never_open_it_and_one_address_is_eight_clients() {
         let mut budget = Budget::default();
-        let few = (0..11).any(|n| budget.deny(client(77, n, 5), 5.0, 1).0);
-        let one = (0..5000).any(|agent| budget.deny(client(77, 7, agent), 5.0, 1).0);
+        let few = (0..11).any(|n| budget.deny(client(77, n, 5), 5.0, 20.0, 1).0);
+        let one = (0..5000).any(|agent| budget.deny(client(77, 7, agent), 5.0, 20.0, 1).0);
         assert!(!few && !one);
     }
 }

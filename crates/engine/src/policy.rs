@@ -117,6 +117,8 @@ pub struct Policy {
     pub repeat: Repeat,
     /// Circuit breaker: percent of the active clients.
     pub budget_percent: f32,
+    /// Denied clients that never open it.
+    pub budget_floor: f32,
 }
 
 impl Default for Policy {
@@ -128,6 +130,7 @@ impl Default for Policy {
             deny: CidrSet::default(),
             repeat: Repeat::default(),
             budget_percent: 5.0,
+            budget_floor: 200.0,
         }
     }
 }

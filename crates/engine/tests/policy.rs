@@ -193,7 +193,7 @@ fn state(world: &World<'_>) -> State {
 
 #[test]
 fn the_budget_stops_denials_and_lets_them_begin_again() {
-    world(with(Policy::default()), |world| {
+    world(with(Policy { budget_floor: 20.0, ..Policy::default() }), |world| {
         world.people(PEOPLE..PEOPLE + 800);
         let (denied, spared) = botnet(world, 0..120);
         assert!((30..=55).contains(&denied), "five percent of 800: {denied}");
@@ -213,7 +213,7 @@ fn the_budget_stops_denials_and_lets_them_begin_again() {
 
 #[test]
 fn a_small_shop_can_deny_a_few() {
-    world(with(Policy::default()), |world| {
+    world(with(Policy { budget_floor: 20.0, ..Policy::default() }), |world| {
         assert_eq!(botnet(world, 0..15), (15, 0));
         let (denied, spared) = botnet(world, 15..215);
         assert!(denied < 30 && spared > 150, "beyond that it is the fail-safe: {denied}");
