@@ -1,5 +1,7 @@
 //! What an operator wants done: reactions, sensitivities and times of one application.
 
+pub mod text;
+
 use crate::cidr::CidrSet;
 use crate::fusion::Sensitivity;
 use crate::hash::Seed;
