@@ -71,6 +71,10 @@ test-loom: ## shared memory, every interleaving of its threads
 test-nginx: build ## a real NGINX, from outside
 	cargo test -p api-abuse-tests
 
+.PHONY: compare-nginx-tests
+compare-nginx-tests: build ## NGINX's own tests without and with the module: NGINX_TESTS=/path/to/nginx-tests
+	tests/scripts/compare-nginx-tests $(NGINX_TESTS)
+
 .PHONY: test-demo
 test-demo: build ## the demo, and what it promises
 	cargo build --release -p api-abuse-tests --bin demo
