@@ -72,7 +72,7 @@ impl<'m> Engine<'m> {
         let mut engine = Self {
             header: tables.header,
             applications: tables.applications,
-            sources: Sources::new(tables.sources),
+            sources: Sources::new(tables.buckets, tables.sources, continued),
             suspects: tables.suspects,
             incidents: tables.incidents,
             served: SourceSketch::new(served_cells, served_generation),
@@ -169,6 +169,7 @@ impl<'m> Engine<'m> {
         }
         self.vouch(slots);
         decisions.extend(self.convict(slots, record, application));
+        slots.all().for_each(|slot| self.sources.weigh(slot, now_ms));
     }
 
     /// The sources that a record belongs to, made if they are new.

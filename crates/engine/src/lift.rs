@@ -70,6 +70,7 @@ impl Engine<'_> {
         lifted.convictions = lifted.convictions.saturating_sub(1);
         lifted.lifted = lifted.grace(now_ms) | 1 << threat as u8;
         lifted.grace_until_s = (now_ms.saturating_add(grace_ms)).div_ceil(1000) as u32;
+        self.sources.weigh(slot, now_ms);
         if key.kind == SourceKind::Client {
             let address = SourceKey { kind: SourceKind::Address, discriminator: 0, ..key };
             self.absolve(source_hash(source.application, address), source.key, threat);

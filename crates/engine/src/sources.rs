@@ -1,4 +1,4 @@
-//! The table of sources: everything that is remembered of who makes requests.
+//! Sources: everything that is remembered of who makes requests.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -7,6 +7,10 @@ use crate::detectors::{
 };
 use crate::evidence::Walks;
 use crate::{SourceKey, SourceKind};
+
+mod table;
+
+pub use table::{Bucket, Sources, WAYS};
 
 /// What is remembered of one source in one application. Plain old data, [`SOURCE_BYTES`] bytes; key 0
 /// is a free slot; any bit pattern is valid.
@@ -90,8 +94,11 @@ pub enum Hold {
     Spared = 2,
 }
 
-/// Bytes of one source.
-pub const SOURCE_BYTES: usize = size_of::<Source>();
+/// Counts beyond this are damage.
+pub(crate) const COUNT_MAX: u32 = 1 << 28;
+
+/// Bytes of one source: its record, and its part of a bucket.
+pub const SOURCE_BYTES: usize = size_of::<Source>() + size_of::<Bucket>() / WAYS;
 
 impl Source {
     /// Whether it behaved well often enough to count as a user: three requests served over two
@@ -151,6 +158,21 @@ impl Source {
         self.days >= 3 && self.today <= self.usual.saturating_mul(2)
     }
 
+    /// Brings what may be torn or damaged back to what makes sense.
+    pub(crate) fn clamp(&mut self) {
+        let counts = [
+            &mut self.requests,
+            &mut self.served,
+            &mut self.convicted_requests,
+            &mut self.today,
+            &mut self.usual,
+        ];
+        for count in counts {
+            *count = (*count).min(COUNT_MAX);
+        }
+        self.hold = if self.hold > Hold::Spared as u8 { 0 } else { self.hold };
+    }
+
     /// The key that this source is.
     pub fn source_key(&self) -> Option<SourceKey> {
         let kind = SourceKind::from_u8(self.kind)?;
@@ -161,134 +183,4 @@ impl Source {
 /// The bit of a source, by its hash, in [`Source::users`].
 pub(crate) fn bit(key: u64) -> u32 {
     1 << (key >> 59)
-}
-
-/// Slots of a bucket.
-const WAYS: usize = 8;
-
-/// All sources: buckets of eight slots over caller-given memory.
-#[derive(Debug)]
-pub struct Sources<'m> {
-    slots: &'m mut [Source],
-    /// Sources evicted although something spoke for keeping them.
-    pub evicted: u64,
-    /// Sources in the table.
-    pub live: u64,
-}
-
-impl<'m> Sources<'m> {
-    /// A table over `slots`, whose number must be a multiple of 8.
-    pub fn new(slots: &'m mut [Source]) -> Self {
-        debug_assert!(slots.len() >= WAYS && slots.len() % WAYS == 0);
-        let live = slots.iter().filter(|slot| slot.key != 0).count() as u64;
-        Self { slots, evicted: 0, live }
-    }
-
-    /// The source of a key, made if it is new. Where its bucket is full, the source of least evidence
-    /// and greatest age gives way, but never one that is denied or under suspicion: then the
-    /// newcomer is not tracked, and `None` says so.
-    pub fn touch(
-        &mut self,
-        key: u64,
-        who: SourceKey,
-        application: u64,
-        now_ms: u64,
-    ) -> Option<usize> {
-        let start = self.bucket(key);
-        let bucket = &self.slots[start..start + WAYS];
-        if let Some(way) = bucket.iter().position(|slot| slot.key == key) {
-            return Some(start + way);
-        }
-        let keep = |slot: &Source| match slot.key {
-            0 => (0, 0),
-            _ if slot.denied_until_ms > now_ms
-                || slot.convictions > 0
-                || slot.grace(now_ms) != 0 =>
-            {
-                (u32::MAX, slot.last_ms)
-            }
-            _ => {
-                let age = now_ms.saturating_sub(slot.last_ms);
-                let evidence = slot.peak() * crate::evidence::decay(age);
-                (1 + (evidence * 16.0) as u32 + u32::from(slot.users != 0), slot.last_ms)
-            }
-        };
-        let way = (0..WAYS).min_by_key(|&way| keep(&bucket[way]))?;
-        let victim = keep(&bucket[way]).0;
-        if victim >= SUSPECT {
-            self.evicted += 1;
-            return None;
-        }
-        self.live += u64::from(victim == 0);
-        self.evicted += u64::from(victim > 1);
-        self.slots[start + way] = Source {
-            key,
-            application,
-            network: who.network,
-            discriminator: who.discriminator,
-            kind: who.kind as u8,
-            first_ms: now_ms,
-            last_ms: now_ms,
-            ..Source::default()
-        };
-        Some(start + way)
-    }
-
-    /// The slot of a key that is there.
-    pub fn find(&self, key: u64) -> Option<usize> {
-        let start = self.bucket(key);
-        let bucket = &self.slots[start..start + WAYS];
-        bucket.iter().position(|slot| slot.key == key && key != 0).map(|way| start + way)
-    }
-
-    fn bucket(&self, key: u64) -> usize {
-        let buckets = (self.slots.len() / WAYS) as u64;
-        (((key >> 32) * buckets) >> 32) as usize * WAYS
-    }
-
-    /// The source in a slot that [`Self::touch`] or [`Self::find`] returned.
-    pub fn get(&self, slot: usize) -> &Source {
-        &self.slots[slot]
-    }
-
-    /// The source in a slot that [`Self::touch`] returned.
-    pub fn get_mut(&mut self, slot: usize) -> &mut Source {
-        &mut self.slots[slot]
-    }
-
-    /// Slots.
-    #[allow(clippy::len_without_is_empty)]
-    pub fn len(&self) -> usize {
-        self.slots.len()
-    }
-
-    /// All sources.
-    pub fn iter(&self) -> impl Iterator<Item = &Source> {
-        self.slots.iter().filter(|slot| slot.key != 0)
-    }
-}
-
-/// Weight from which a source is not evicted: about five nats.
-const SUSPECT: u32 = 80;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_spray_of_new_sources_does_not_flush_a_suspect() {
-        let mut slots = vec![Source::default(); 64];
-        let mut sources = Sources::new(&mut slots);
-        let who = SourceKey::address([0; 16]);
-        let suspect = sources.touch(1, who, 1, 0);
-        if let Some(slot) = suspect {
-            sources.get_mut(slot).walks[0] = Walks::at([12.0, 0.0, 0.0, 0.0]);
-        }
-        for key in 2..10_000 {
-            sources.touch(crate::hash::combine(key, 7), who, 1, key);
-        }
-        assert_eq!(sources.touch(1, who, 1, 10_000), suspect);
-        assert_eq!(suspect.map(|slot| sources.get_mut(slot).peak()), Some(12.0));
-        assert_eq!(sources.live, 64);
-    }
 }

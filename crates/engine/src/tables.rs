@@ -11,12 +11,12 @@ use crate::endpoint::Node;
 use crate::hash::Seed;
 use crate::object::Group;
 use crate::sketch::Generation;
-use crate::sources::Source;
+use crate::sources::{Bucket, SOURCE_BYTES, Source, WAYS};
 
 /// Applications that are told apart. Requests of any more are counted together in the last slot.
 pub const APPLICATIONS: usize = 64;
 /// Changes with every change of a table's layout: older tables are not read.
-const LAYOUT: u64 = 3;
+const LAYOUT: u64 = 4;
 const MAGIC: u64 = u64::from_le_bytes(*b"abuse-en");
 
 /// What the tables are, and the few numbers that belong to all of them.
@@ -72,12 +72,13 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// The split of `bytes`: more than half for sources, the rest for what explains them.
+    /// The split of `bytes`: a share for what explains sources, bounded where more would be of no use;
+    /// all the rest for sources.
     pub fn of(bytes: usize) -> Self {
         let share = |percent: usize, size: usize| bytes / 100 * percent / size;
         let power = |n: usize| if n.is_power_of_two() { n } else { n.next_power_of_two() / 2 };
-        Self {
-            sources: share(52, size_of::<Source>()) / 8 * 8,
+        let explaining = Self {
+            sources: 0,
             nodes: power(share(10, size_of::<Node>())).clamp(64, 1 << 20),
             cells: power(share(4, 1)).clamp(1024, 1 << 28),
             suspects: share(8, size_of::<Suspect>()),
@@ -88,7 +89,29 @@ impl Limits {
             groups: power(share(2, size_of::<Group>())).clamp(64, 4096),
             campaigns: share(3, size_of::<Campaign>()).clamp(3, 3 * APPLICATIONS),
             budgets: share(2, size_of::<Budget>()).clamp(1, APPLICATIONS),
-        }
+        };
+        let left = bytes.saturating_sub(explaining.bytes());
+        Self { sources: left / (SOURCE_BYTES * WAYS) * WAYS, ..explaining }
+    }
+
+    /// Bytes of all tables.
+    fn bytes(&self) -> usize {
+        let of = [
+            (1, size_of::<Header>()),
+            (self.sources, SOURCE_BYTES),
+            (APPLICATIONS, size_of::<Statistics>()),
+            (2, size_of::<Generation>() + self.cells),
+            (self.logins, size_of::<Answers>()),
+            (self.counts, size_of::<u16>()),
+            (self.owners, size_of::<u64>()),
+            (self.groups, size_of::<Group>()),
+            (self.campaigns, size_of::<Campaign>()),
+            (self.budgets, size_of::<Budget>()),
+            (self.suspects, size_of::<Suspect>()),
+            (self.incidents, size_of::<Incident>()),
+            (self.nodes, size_of::<Node>()),
+        ];
+        of.into_iter().map(|(count, size)| count * size).sum()
     }
 }
 
@@ -121,6 +144,8 @@ pub struct Tables<'m> {
     pub incidents: &'m mut [Incident],
     /// Path templates.
     pub nodes: &'m mut [Node],
+    /// Keys of the sources.
+    pub buckets: &'m mut [Bucket],
     /// Sources.
     pub sources: &'m mut [Source],
 }
@@ -148,10 +173,15 @@ impl<'m> Tables<'m> {
         if !continued {
             *header = expected;
         }
+        // Behind the header, where a bucket is a cache line.
+        let buckets = take(&mut rest, limits.sources / WAYS)?;
+        let sources = take(&mut rest, limits.sources)?;
         let applications = take(&mut rest, APPLICATIONS)?;
         let [first, second] = take::<Generation>(&mut rest, 2)? else { return None };
         let tables = Self {
             header,
+            buckets,
+            sources,
             applications,
             generations: [first, second],
             cells: [take(&mut rest, limits.cells)?, take(&mut rest, limits.cells)?],
@@ -164,7 +194,6 @@ impl<'m> Tables<'m> {
             suspects: take(&mut rest, limits.suspects)?,
             incidents: take(&mut rest, limits.incidents)?,
             nodes: take(&mut rest, limits.nodes)?,
-            sources: take(&mut rest, limits.sources)?,
         };
         Some((tables, continued))
     }

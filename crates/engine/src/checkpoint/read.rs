@@ -156,7 +156,7 @@ fn insert(engine: &mut Engine<'_>, source: &Source, clock: &Clock, loaded: &mut 
     let Some(key) = source.source_key() else { return };
     match engine.sources.touch(source.key, key, source.application, clock.now_ms) {
         Some(slot) => {
-            *engine.sources.get_mut(slot) = *source;
+            engine.sources.put(slot, source, clock.now_ms);
             loaded.sources += 1;
             loaded.denied += u64::from(source.denied_until_ms > clock.now_ms);
         }

@@ -8,10 +8,8 @@ use crate::detectors::{
     credential_stuffing, posting, resource_exhaustion, scraping, vulnerability_scanning,
 };
 use crate::evidence::Walks;
-use crate::sources::{Hold, Source};
+use crate::sources::Source;
 
-/// Counts beyond this are damage.
-const COUNT_MAX: u32 = 1 << 28;
 const DAY_MS: u64 = 86_400_000;
 
 /// What every version knows.
@@ -149,22 +147,22 @@ impl Core {
             denied_until_ms,
             incident: self.incident,
             walks: self.walks,
-            requests: self.requests.min(COUNT_MAX),
-            served: self.served.min(COUNT_MAX),
+            requests: self.requests,
+            served: self.served,
             templates: self.templates,
             users: self.users,
             convicted_users: self.convicted_users,
-            convicted_requests: self.convicted_requests.min(COUNT_MAX),
+            convicted_requests: self.convicted_requests,
             convictions: self.convictions,
             kind: self.kind,
             would_deny: self.would_deny,
             asked_robots: self.asked_robots,
             days: self.days,
-            hold: if self.hold > Hold::Spared as u8 { 0 } else { self.hold },
+            hold: self.hold,
             lifted: self.lifted,
             day: ((clock.now_ms / DAY_MS) as u32).wrapping_sub(days_ago as u32),
-            today: self.today.min(COUNT_MAX),
-            usual: self.usual.min(COUNT_MAX),
+            today: self.today,
+            usual: self.usual,
             grace_until_s: (clock.moment(self.grace_until_ms) / 1000) as u32,
             form_ms: states.form_ms,
             scanning: states.scanning,
@@ -173,6 +171,7 @@ impl Core {
             posts: states.posts,
             load: states.load,
         };
+        source.clamp();
         if denied_until_ms != 0 && denied_until_ms <= clock.now_ms {
             // Served its time while nobody watched; its next request finds that out.
             source.denied_until_ms = 1;

@@ -1,0 +1,350 @@
+//! The table of sources: a dense array of keys beside the records.
+//!
+//! A bucket of [`WAYS`] sources has one cache line of keys: for each source a tag, when it was last
+//! seen, and what it weighs. A source is found, and one that gives way is chosen, without reading a
+//! record; a record is read when its tag says that it is the one. The record holds the whole key and
+//! has the last word, so a tag that two keys share costs a look and nothing else.
+//!
+//! A record is written before its entry, and an entry is taken away before its record is
+//! overwritten: whoever is killed in between leaves a slot that is free.
+
+use core::sync::atomic::{Ordering, fence};
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use super::Source;
+use crate::SourceKey;
+use crate::engine::source_hash;
+use crate::evidence::decay;
+
+/// Slots of a bucket.
+pub const WAYS: usize = 8;
+/// Weight of a source that is denied, convicted or in grace: nobody takes its place.
+const PINNED: u32 = 255;
+/// Weight of a source that nothing speaks for keeping.
+const NOTHING: u32 = 1;
+/// Steps of weight in one nat: [`crate::evidence::CEILING`] stays below [`PINNED`].
+const STEPS: f32 = 3.9;
+/// Weight from which on a source is not evicted: about five nats.
+const SUSPECT: u32 = 20;
+/// How long a source is kept for having been convicted, after it was last seen.
+const CONVICTED_MS: u64 = 7 * 86_400_000;
+const SECONDS: u64 = 0xff_ffff;
+
+/// What is known of a source beside its record: the low half of its key, the second when it was last
+/// seen (24 bits of it), its weight then. 0 is a free slot; any other bit pattern is valid.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(transparent)]
+pub struct Entry(u64);
+
+/// The entries of a bucket: one cache line.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C, align(64))]
+pub struct Bucket([Entry; WAYS]);
+
+impl Entry {
+    fn new(key: u64, seen_ms: u64, weight: u32) -> Self {
+        let weight = u64::from(weight.clamp(NOTHING, PINNED));
+        Self(key & 0xffff_ffff | ((seen_ms / 1000) & SECONDS) << 32 | weight << 56)
+    }
+
+    fn may_be(self, key: u64) -> bool {
+        self.0 as u32 == key as u32 && self.0 != 0
+    }
+
+    fn weight(self) -> u32 {
+        (self.0 >> 56) as u32
+    }
+
+    /// Milliseconds since it was last seen, up to 97 days; what is longer ago looks younger.
+    fn age_ms(self, now_ms: u64) -> u64 {
+        let seconds = (now_ms / 1000).wrapping_sub(self.0 >> 32) & SECONDS;
+        // Seen in the future: records come a little out of order.
+        if seconds > SECONDS / 2 { 0 } else { seconds * 1000 }
+    }
+
+    /// What it weighs by now, and how young it is: the least gives way.
+    fn keep(self, now_ms: u64) -> (u32, u64) {
+        let age_ms = self.age_ms(now_ms);
+        let weight = match self.weight() {
+            _ if self.0 == 0 => 0,
+            weight @ (..=NOTHING | PINNED..) => weight.max(NOTHING),
+            weight => NOTHING + ((weight - NOTHING) as f32 * decay(age_ms)) as u32,
+        };
+        (weight, u64::MAX - age_ms)
+    }
+}
+
+/// What a source weighs when it was just seen.
+fn weight(source: &Source, now_ms: u64) -> u32 {
+    let convicted = source.convictions > 0 && now_ms.saturating_sub(source.last_ms) < CONVICTED_MS;
+    if source.denied_until_ms > now_ms || convicted || source.grace(now_ms) != 0 {
+        return PINNED;
+    }
+    NOTHING + u32::from(source.users != 0) + (source.peak() * STEPS) as u32
+}
+
+/// All sources: buckets of eight slots over caller-given memory.
+#[derive(Debug)]
+pub struct Sources<'m> {
+    buckets: &'m mut [Bucket],
+    slots: &'m mut [Source],
+    /// Sources evicted although something spoke for keeping them.
+    pub evicted: u64,
+    /// Sources in the table.
+    pub live: u64,
+}
+
+impl<'m> Sources<'m> {
+    /// A table over `slots`, [`WAYS`] for each bucket. Tables that an engine left (`continued`) are looked
+    /// through: what was being written when it died is dropped.
+    pub fn new(buckets: &'m mut [Bucket], slots: &'m mut [Source], continued: bool) -> Self {
+        debug_assert!(!buckets.is_empty() && slots.len() == buckets.len() * WAYS);
+        let mut sources = Self { buckets, slots, evicted: 0, live: 0 };
+        if continued {
+            sources.repair();
+        }
+        sources
+    }
+
+    fn repair(&mut self) {
+        for slot in 0..self.slots.len() {
+            let (bucket, way) = (slot / WAYS, slot % WAYS);
+            let entry = self.buckets[bucket].0[way];
+            let source = &self.slots[slot];
+            let whole = entry.may_be(source.key)
+                && self.bucket(source.key) == bucket
+                && source
+                    .source_key()
+                    .is_some_and(|who| source_hash(source.application, who) == source.key);
+            if whole {
+                self.slots[slot].clamp();
+                self.live += 1;
+            } else {
+                self.buckets[bucket].0[way] = Entry::default();
+                self.slots[slot].key = 0;
+            }
+        }
+    }
+
+    /// The source of a key, made if it is new. Where its bucket is full, the source of least evidence
+    /// and greatest age gives way, but never one that is denied or under suspicion: then the
+    /// newcomer is not tracked, and `None` says so.
+    pub fn touch(
+        &mut self,
+        key: u64,
+        who: SourceKey,
+        application: u64,
+        now_ms: u64,
+    ) -> Option<usize> {
+        if let Some(slot) = self.find(key) {
+            return Some(slot);
+        }
+        let slot = self.make_room(key, now_ms)?;
+        let source = Source {
+            key,
+            application,
+            network: who.network,
+            discriminator: who.discriminator,
+            kind: who.kind as u8,
+            first_ms: now_ms,
+            last_ms: now_ms,
+            ..Source::default()
+        };
+        self.put(slot, &source, now_ms);
+        Some(slot)
+    }
+
+    /// Finds a slot for a newcomer.
+    fn make_room(&mut self, key: u64, now_ms: u64) -> Option<usize> {
+        let bucket = self.bucket(key);
+        let least = |entries: &[Entry; WAYS]| {
+            let keep = entries.map(|entry| entry.keep(now_ms));
+            let way = (0..WAYS).min_by_key(|&way| keep[way]).unwrap_or(0);
+            (way, keep[way].0)
+        };
+        let (mut way, mut weight) = least(&self.buckets[bucket].0);
+        if weight > 0 {
+            // Denied or in grace when it was last seen: that may be over. One is looked at each time,
+            // and all when there is nobody else to give way.
+            let any = key as usize % WAYS;
+            for way in (0..WAYS).filter(|&way| way == any || weight >= SUSPECT) {
+                if self.buckets[bucket].0[way].weight() == PINNED {
+                    self.weigh(bucket * WAYS + way, now_ms);
+                }
+            }
+            (way, weight) = least(&self.buckets[bucket].0);
+        }
+        if weight >= SUSPECT {
+            self.evicted += 1;
+            return None;
+        }
+        self.live += u64::from(weight == 0);
+        self.evicted += u64::from(weight > NOTHING);
+        Some(bucket * WAYS + way)
+    }
+
+    /// Writes a source into a slot that [`Self::touch`] returned for its key.
+    pub fn put(&mut self, slot: usize, source: &Source, now_ms: u64) {
+        self.buckets[slot / WAYS].0[slot % WAYS] = Entry::default();
+        fence(Ordering::Release);
+        self.slots[slot] = *source;
+        fence(Ordering::Release);
+        self.weigh(slot, now_ms);
+    }
+
+    /// Writes down what the source in a slot weighs, after its record has changed.
+    pub fn weigh(&mut self, slot: usize, now_ms: u64) {
+        let source = &self.slots[slot];
+        let entry = Entry::new(source.key, source.last_ms, weight(source, now_ms));
+        self.buckets[slot / WAYS].0[slot % WAYS] = entry;
+    }
+
+    /// The slot of a key that is there.
+    pub fn find(&self, key: u64) -> Option<usize> {
+        let bucket = self.bucket(key);
+        let entries = self.buckets[bucket].0.iter().enumerate();
+        entries
+            .filter(|(_, entry)| entry.may_be(key))
+            .map(|(way, _)| bucket * WAYS + way)
+            .find(|&slot| self.slots[slot].key == key)
+    }
+
+    fn bucket(&self, key: u64) -> usize {
+        (((key >> 32) * self.buckets.len() as u64) >> 32) as usize
+    }
+
+    /// The source in a slot that [`Self::touch`] or [`Self::find`] returned.
+    pub fn get(&self, slot: usize) -> &Source {
+        &self.slots[slot]
+    }
+
+    /// The same, to be changed; [`Self::weigh`] is to follow.
+    pub fn get_mut(&mut self, slot: usize) -> &mut Source {
+        &mut self.slots[slot]
+    }
+
+    /// Slots.
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// All sources.
+    pub fn iter(&self) -> impl Iterator<Item = &Source> {
+        self.slots.iter().filter(|slot| slot.key != 0)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::evidence::Walks;
+    use crate::hash::combine;
+
+    fn who(n: u64) -> (u64, SourceKey) {
+        let who = SourceKey { network: n << 32, ..SourceKey::address([0; 16]) };
+        (source_hash(1, who), who)
+    }
+
+    fn touch(sources: &mut Sources<'_>, n: u64, now_ms: u64) -> Option<usize> {
+        let (key, who) = who(n);
+        sources.touch(key, who, 1, now_ms)
+    }
+
+    fn with_sources(test: impl FnOnce(&mut Sources<'_>)) {
+        let (mut buckets, mut slots) =
+            (vec![Bucket::default(); 8], vec![Source::default(); 8 * WAYS]);
+        test(&mut Sources::new(&mut buckets, &mut slots, false));
+    }
+
+    #[test]
+    fn a_spray_of_new_sources_does_not_flush_a_suspect() {
+        with_sources(|sources| {
+            let suspect = touch(sources, 1, 0).unwrap();
+            sources.get_mut(suspect).walks[0] = Walks::at([12.0, 0.0, 0.0, 0.0]);
+            sources.weigh(suspect, 0);
+            for n in 2..10_000 {
+                touch(sources, n, n);
+            }
+            assert_eq!(touch(sources, 1, 10_000), Some(suspect));
+            assert_eq!(sources.get(suspect).peak(), 12.0);
+            assert_eq!(sources.live, 64);
+            // A week later it is nobody's suspect any more.
+            for n in 10_000..20_000 {
+                touch(sources, n, 7 * 86_400_000 + n);
+            }
+            assert_ne!(sources.find(who(1).0), Some(suspect));
+        });
+    }
+
+    /// Denied and lifted ones stay while that holds, convicted ones for a week after they were last
+    /// seen: a table that remembered all of them for ever would have no place for anybody else.
+    #[test]
+    fn who_is_denied_stays_and_is_given_up_later() {
+        with_sources(|sources| {
+            let day_ms = 86_400_000;
+            for n in 0..64 {
+                let Some(slot) = touch(sources, n, 1000) else { continue };
+                let source = sources.get_mut(slot);
+                match n % 3 {
+                    0 => source.denied_until_ms = 3 * day_ms,
+                    1 => source.convictions = 1,
+                    _ => (source.lifted, source.grace_until_s) = (1, 3 * 86_400),
+                }
+                sources.weigh(slot, 1000);
+            }
+            let before: Vec<u64> = sources.iter().map(|source| source.key).collect();
+            let spray = |sources: &mut Sources<'_>, now_ms: u64| {
+                for n in 0..2000 {
+                    touch(sources, combine(n, now_ms), now_ms);
+                }
+                before.iter().filter(|&&key| sources.find(key).is_some()).count()
+            };
+            assert_eq!(spray(sources, day_ms), before.len());
+            let convicted = spray(sources, 5 * day_ms);
+            assert!(convicted > 0 && convicted < before.len() / 2, "{convicted}");
+            assert_eq!(spray(sources, 8 * day_ms), 0);
+        });
+    }
+
+    #[test]
+    fn the_oldest_gives_way_and_a_shared_tag_finds_nobody_else() {
+        with_sources(|sources| {
+            for n in 0..3000 {
+                let slot = touch(sources, n, n * 2000).unwrap();
+                assert_eq!(sources.get(slot).network, n << 32);
+            }
+            let youngest = (2990..3000).filter(|&n| sources.find(who(n).0).is_some()).count();
+            assert_eq!(youngest, 10);
+            let key = who(2999).0;
+            assert_eq!(sources.find(key ^ 1 << 63 ^ 1 << 62), None, "another bucket");
+            assert_eq!(sources.find(key ^ 1 << 33), None, "the same bucket and tag");
+        });
+    }
+
+    /// Whoever is killed while a source is made leaves a free slot, not half a suspect under another's
+    /// name.
+    #[test]
+    fn torn_records_are_dropped() {
+        let (mut buckets, mut slots) =
+            (vec![Bucket::default(); 8], vec![Source::default(); 8 * WAYS]);
+        let mut sources = Sources::new(&mut buckets, &mut slots, false);
+        let all: Vec<usize> = (0..20).map(|n| touch(&mut sources, n, 5).unwrap()).collect();
+        sources.slots[all[3]].kind = 77;
+        sources.slots[all[4]].network ^= 1;
+        sources.slots[all[5]].key ^= 1 << 40;
+        sources.buckets[all[6] / WAYS].0[all[6] % WAYS] = Entry::default();
+        sources.buckets[all[7] / WAYS].0[all[7] % WAYS].0 ^= 1;
+        sources.slots[all[8]].requests = u32::MAX;
+        sources.slots[all[8]].hold = 99;
+        let sources = Sources::new(&mut buckets, &mut slots, true);
+        assert_eq!((sources.live, sources.iter().count()), (15, 15));
+        for n in [3, 4, 5, 6, 7] {
+            assert_eq!(sources.find(who(n).0), None, "{n}");
+        }
+        let clamped = sources.get(sources.find(who(8).0).unwrap());
+        assert!(clamped.requests < u32::MAX && clamped.hold == 0);
+    }
+}
