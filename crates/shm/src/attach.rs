@@ -147,9 +147,17 @@ impl Mapping {
         self.words(self.layout.lanes)
     }
 
-    /// Tags and entries.
-    pub(crate) fn denylist_words(&self) -> (&'static [AtomicU64], &'static [AtomicU64]) {
-        (self.words(self.layout.tags), self.words(self.layout.entries))
+    /// Tags, entries and tokens.
+    pub(crate) fn denylist_words(&self) -> [&'static [AtomicU64]; 3] {
+        [self.layout.tags, self.layout.entries, self.layout.tokens].map(|region| self.words(region))
+    }
+
+    pub(crate) fn allowlist_words(&self) -> &'static [AtomicU64] {
+        self.words(self.layout.allowlist)
+    }
+
+    pub(crate) fn command_words(&self) -> &'static [AtomicU64] {
+        self.words(self.layout.commands)
     }
 
     pub(crate) fn incident_words(&self) -> &'static [AtomicU64] {

@@ -9,9 +9,11 @@
 //! its entry or the other way round, never a wrong denial, and [`DenylistWriter::repair`] brings
 //! the two together. Entries expire by their time alone; nothing sweeps them.
 
+mod bucket;
 mod key;
 mod writer;
 
+pub use bucket::Rate;
 pub use key::{DenyEntry, DenyKey};
 pub use writer::{DenylistWriter, Inserted, Repaired};
 
@@ -20,46 +22,53 @@ use crate::slots::{Read, Slots};
 use crate::sync::{AtomicU64, Ordering};
 use key::{ENTRY_WORDS, Place, Seed, tag_of};
 
-/// Bytes for each entry, its tag included.
+/// Bytes of an entry.
 #[cfg(not(loom))]
-pub(crate) const SLOT_BYTES: u64 = crate::slots::stride(ENTRY_WORDS) as u64 * 8 + 1;
+pub(crate) const ENTRY_BYTES: u64 = crate::slots::stride(ENTRY_WORDS) as u64 * 8;
+/// Bytes for each entry, its tag and its tokens included.
+#[cfg(not(loom))]
+pub(crate) const SLOT_BYTES: u64 = ENTRY_BYTES + 1 + 8;
 /// Entries of a bucket: as many as tags fit into a word.
 const BUCKET: usize = 8;
 
 #[cfg(not(loom))]
-const _: () = assert!(SLOT_BYTES == crate::layout::LINE + 1);
+const _: () = assert!(ENTRY_BYTES == crate::layout::LINE);
 
 /// The reading side. Cheap to copy; takes no lock and waits for nobody.
 #[derive(Clone, Copy, Debug)]
 pub struct Denylist<'a> {
     tags: &'a [AtomicU64],
     entries: Slots<'a>,
+    /// The token bucket of each entry.
+    tokens: &'a [AtomicU64],
     seed: Seed,
     counters: &'a Counters,
 }
 
 impl<'a> Denylist<'a> {
-    /// A denylist over memory that was zero at first: `tags` has a power of two of words, one for
-    /// each bucket, and `entries` 64 words for each of them. `None` for other lengths.
+    /// A denylist over memory that was zero at first: of `[tags, entries, tokens]`, `tags` has a
+    /// power of two of words, one for each bucket, `entries` 64 and `tokens` 8 words for each of
+    /// them. `None` for other lengths.
     pub fn over(
-        tags: &'a [AtomicU64],
-        entries: &'a [AtomicU64],
+        memory: [&'a [AtomicU64]; 3],
         seed: [u64; 2],
         counters: &'a Counters,
     ) -> Option<Self> {
-        let list = Self::of(tags, entries, seed, counters);
-        let fits = tags.len().is_power_of_two() && list.capacity() == tags.len() * BUCKET;
+        let list = Self::of(memory, seed, counters);
+        let fits = list.tags.len().is_power_of_two()
+            && list.capacity() == list.tags.len() * BUCKET
+            && list.tokens.len() == list.capacity();
         fits.then_some(list)
     }
 
     /// The denylist of a zone, whose geometry was checked.
     pub(crate) fn of(
-        tags: &'a [AtomicU64],
-        entries: &'a [AtomicU64],
+        [tags, entries, tokens]: [&'a [AtomicU64]; 3],
         seed: [u64; 2],
         counters: &'a Counters,
     ) -> Self {
-        Self { tags, entries: Slots::over(entries, ENTRY_WORDS), seed: Seed::new(seed), counters }
+        let entries = Slots::over(entries, ENTRY_WORDS);
+        Self { tags, entries, tokens, seed: Seed::new(seed), counters }
     }
 
     /// Entries that fit.
@@ -89,6 +98,17 @@ impl<'a> Denylist<'a> {
             }
         }
         None
+    }
+
+    /// Takes a token of the entry of `key`, for a source that is to be slowed down and not denied.
+    /// The error is the number of milliseconds until there is one. A key without an entry is not
+    /// slowed down.
+    pub fn take_token(&self, key: &DenyKey, now_ms: u64, rate: Rate) -> Result<(), u64> {
+        let place = self.seed.place(key, self.tags.len());
+        match self.locate(key, &place).and_then(|(slot, _)| self.tokens.get(slot)) {
+            Some(tokens) => bucket::take(tokens, now_ms, rate),
+            None => Ok(()),
+        }
     }
 
     /// All entries that are live at `now_ms`, in no order. What is written meanwhile may be missed.

@@ -1,7 +1,8 @@
 //! Which byte of the zone belongs to what.
 //!
 //! ```text
-//! header │ lease │ counters │ lanes │ tags │ entries │ incidents │ applications │ engine
+//! header │ lease │ counters │ lanes │ tags │ entries │ tokens │ incidents │ applications │
+//! allowlist │ commands │ engine
 //! ```
 //!
 //! Every region starts on a cache line. [`Geometry`] says the sizes, is stored in the header, and
@@ -9,20 +10,24 @@
 
 use core::fmt;
 
-use crate::{counters::Counters, denylist, lane, slots};
+use crate::{allowlist, commands::Commands, counters::Counters, denylist, lane, slots};
 
 /// Bytes of a cache line; every region starts at a multiple of it.
 pub(crate) const LINE: u64 = 64;
 /// First word of a zone: "APIABUSE". Written last.
 pub(crate) const MAGIC: u64 = u64::from_be_bytes(*b"APIABUSE");
 /// Changes with anything in this crate that two processes must agree on.
-pub const LAYOUT_VERSION: u64 = 1;
+pub const LAYOUT_VERSION: u64 = 2;
 
 const HEADER_BYTES: u64 = 256;
 pub(crate) const MUTEX_BYTES: u64 = LINE;
 pub(crate) const TAKEOVERS: usize = 16;
 const LEASE_BYTES: u64 = 192;
 const COUNTERS_BYTES: u64 = 1024;
+/// Entries of the run-time allowlist.
+const ALLOWLIST_SLOTS: usize = 512;
+/// Commands that may be under way at the same time.
+const COMMANDS: usize = 32;
 
 const _: () = assert!(size_of::<Counters>() as u64 <= COUNTERS_BYTES);
 const _: () = assert!((TAKEOVERS + 3) * 8 <= LEASE_BYTES as usize);
@@ -113,7 +118,7 @@ impl Geometry {
     ///
     /// Every table first gets its minimum: 4 lanes for each worker of at least 8 of the longest
     /// messages, 1,024 denials, 64 incidents, all applications, `engine_min_bytes`. Of what is
-    /// left, 3/16 go to the lanes (up to 1 MiB each), 5/16 to the denylist (65 bytes an entry),
+    /// left, 3/16 go to the lanes (up to 1 MiB each), 5/16 to the denylist (73 bytes an entry),
     /// 1/16 to incidents; lanes and denylist are rounded down to a power of two, and the engine
     /// takes the rest, at least 7/16.
     ///
@@ -219,8 +224,11 @@ pub(crate) struct Layout {
     pub(crate) lanes: Region,
     pub(crate) tags: Region,
     pub(crate) entries: Region,
+    pub(crate) tokens: Region,
     pub(crate) incidents: Region,
     pub(crate) applications: Region,
+    pub(crate) allowlist: Region,
+    pub(crate) commands: Region,
     pub(crate) engine: Region,
     pub(crate) end: u64,
 }
@@ -248,9 +256,12 @@ impl Layout {
             counters: region(COUNTERS_BYTES),
             lanes: region(u64::from(geometry.lanes) * lane),
             tags: region(entries),
-            entries: region(entries * (denylist::SLOT_BYTES - 1)),
+            entries: region(entries * denylist::ENTRY_BYTES),
+            tokens: region(entries * 8),
             incidents: region(slots(geometry.incident_slots, geometry.incident_words) * 8),
             applications: region(slots(geometry.application_slots, geometry.application_words) * 8),
+            allowlist: region(allowlist::words(ALLOWLIST_SLOTS) as u64 * 8),
+            commands: region(Commands::words(COMMANDS) as u64 * 8),
             engine: region(geometry.engine_bytes),
             end: 0,
         };
@@ -286,7 +297,8 @@ mod tests {
             assert!(plan.incident_slots >= last.incident_slots);
             let l = Layout::of(&plan).unwrap();
             let first = [l.header, l.mutex, l.lease, l.counters, l.lanes, l.tags, l.entries];
-            let all = [&first[..], &[l.incidents, l.applications, l.engine]].concat();
+            let middle = [l.tokens, l.incidents, l.applications, l.allowlist, l.commands];
+            let all = [&first[..], &middle, &[l.engine]].concat();
             for pair in all.windows(2) {
                 assert!(pair[0].offset + pair[0].bytes <= pair[1].offset, "{l:?}");
                 assert_eq!(pair[1].offset % LINE, 0);

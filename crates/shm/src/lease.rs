@@ -7,7 +7,9 @@
 
 use core::fmt;
 
+use crate::allowlist::AllowlistWriter;
 use crate::attach::{HeldMutex, LockError, Mapping};
+use crate::commands::Commands;
 use crate::denylist::DenylistWriter;
 use crate::lane::Consumer;
 use crate::layout::TAKEOVERS;
@@ -123,6 +125,10 @@ pub struct Writers<'g> {
     pub consumer: Consumer<'g>,
     /// Writes denials. After a recovery, call [`DenylistWriter::repair`] first.
     pub denylist: DenylistWriter<'g>,
+    /// Writes the run-time allowlist. After a recovery, call [`AllowlistWriter::repair`] first.
+    pub allowlist: AllowlistWriter<'g>,
+    /// What workers want done.
+    pub commands: Commands<'g>,
     /// Writes incidents.
     pub incidents: SlotsWriter<'g>,
     /// Writes the applications' statistics.
@@ -144,6 +150,8 @@ impl LeaseGuard {
         Writers {
             consumer: zone.lanes().consumer(),
             denylist: DenylistWriter::new(zone.denylist()),
+            allowlist: AllowlistWriter::new(zone.allowlist()),
+            commands: zone.commands(),
             incidents: SlotsWriter::new(zone.incidents()),
             applications: SlotsWriter::new(zone.applications()),
             engine: self.held.engine(),

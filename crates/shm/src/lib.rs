@@ -8,6 +8,8 @@
 //! | lanes: finished requests on their way to the detector | each worker its own | the lease holder | `lane` |
 //! | denylist | the lease holder | every request | `denylist` |
 //! | incidents, applications | the lease holder | whoever shows them | `slots` |
+//! | allowlist of the run time | the lease holder | every request | `allowlist` |
+//! | commands to the lease holder, and its answers | each worker its own | the lease holder | `commands` |
 //! | counters | said with each | whoever shows them | `counters` |
 //! | the engine's tables | the lease holder | the lease holder | `lease` |
 //!
@@ -59,6 +61,8 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
+mod allowlist;
+mod commands;
 mod counters;
 mod denylist;
 mod lane;
@@ -78,8 +82,12 @@ mod zone;
 #[cfg(all(test, not(loom)))]
 mod testing;
 
+pub use allowlist::{AllowEntry, Allowed, Allowlist, AllowlistWriter, COMMENT_MAX, NETWORK_MAX};
+pub use commands::{
+    ANSWER_WORDS, Answer, COMMAND_WORDS, Command, Commands, Outcome, Progress, Ticket,
+};
 pub use counters::{Counters, ENFORCEMENT_BOUNDS_US, Histogram, HistogramValues};
-pub use denylist::{DenyEntry, DenyKey, Denylist, DenylistWriter, Inserted, Repaired};
+pub use denylist::{DenyEntry, DenyKey, Denylist, DenylistWriter, Inserted, Rate, Repaired};
 pub use lane::{Batch, Consumer, LaneTotals, Lanes, Producer};
 pub use slots::{Slots, SlotsWriter};
 

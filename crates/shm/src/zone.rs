@@ -2,7 +2,9 @@
 
 use core::{fmt, ptr::NonNull};
 
+use crate::allowlist::Allowlist;
 use crate::attach::{self, Mapping};
+use crate::commands::{Command, Commands, Ticket};
 use crate::counters::Counters;
 use crate::denylist::Denylist;
 use crate::lane::{LaneTotals, Lanes, Producer};
@@ -146,8 +148,23 @@ impl Zone {
 
     /// The denylist, to look up and to list.
     pub fn denylist(&self) -> Denylist<'static> {
-        let (tags, entries) = self.mapping.denylist_words();
-        Denylist::of(tags, entries, self.seed, self.counters())
+        Denylist::of(self.mapping.denylist_words(), self.seed, self.counters())
+    }
+
+    /// The run-time allowlist.
+    pub fn allowlist(&self) -> Allowlist<'static> {
+        Allowlist::of(self.mapping.allowlist_words())
+    }
+
+    /// The lane to the lease holder.
+    pub fn commands(&self) -> Commands<'static> {
+        Commands::of(self.mapping.command_words())
+    }
+
+    /// Hands in a command of process `pid`; `None` when too many are under way, or a text of it is
+    /// too long.
+    pub fn submit(&self, pid: u32, command: &Command) -> Option<Ticket> {
+        self.commands().submit(pid, &command.to_words()?, attach::process_exists)
     }
 
     /// The incidents.

@@ -22,6 +22,9 @@ use api_abuse_shm::{
 };
 use loom::{model::Builder, sync::Arc, thread};
 
+#[path = "loom/lists.rs"]
+mod lists;
+
 const LANE_WORDS: usize = 8;
 const ALL_ALIVE: fn(u32) -> bool = |_| true;
 
@@ -137,12 +140,20 @@ fn read_and_rewrite() {
 struct Table {
     tags: Vec<AtomicU64>,
     entries: Vec<AtomicU64>,
+    tokens: Vec<AtomicU64>,
     counters: Counters,
 }
 
 impl Table {
+    fn new() -> Self {
+        let words = |n: usize| (0..n).map(|_| AtomicU64::new(0)).collect();
+        let [tags, entries, tokens] = [1, 64, 8].map(words);
+        Self { tags, entries, tokens, counters: Counters::default() }
+    }
+
     fn list(&self) -> Denylist<'_> {
-        Denylist::over(&self.tags, &self.entries, [1, 2], &self.counters).unwrap()
+        let memory = [&self.tags, &self.entries, &self.tokens].map(|words| &words[..]);
+        Denylist::over(memory, [1, 2], &self.counters).unwrap()
     }
 }
 
@@ -157,9 +168,7 @@ fn entry(n: u64) -> DenyEntry {
 /// looked up while `write` is at work. One write at a time: an entry has 7 words, and each may be
 /// seen old or new.
 fn look_up_during(present: bool, write: fn(&mut DenylistWriter<'_>)) {
-    let words = |n: usize| (0..n).map(|_| AtomicU64::new(0)).collect();
-    let counters = Counters::default();
-    let table = Arc::new(Table { tags: words(1), entries: words(64), counters });
+    let table = Arc::new(Table::new());
     let mut writer = DenylistWriter::new(table.list());
     if present {
         assert_eq!(writer.insert(&entry(10), 0), Inserted::New);

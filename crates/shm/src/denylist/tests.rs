@@ -8,17 +8,20 @@ use crate::testing::{Random, memory, rounds};
 struct Table {
     tags: Vec<AtomicU64>,
     entries: Vec<AtomicU64>,
+    tokens: Vec<AtomicU64>,
     counters: Counters,
 }
 
 impl Table {
     fn new(buckets: usize) -> Self {
         let counters = Counters::default();
-        Self { tags: memory(buckets), entries: memory(buckets * 64), counters }
+        let [tags, entries, tokens] = [1, 64, 8].map(|words| memory(buckets * words));
+        Self { tags, entries, tokens, counters }
     }
 
     fn list(&self) -> Denylist<'_> {
-        Denylist::over(&self.tags, &self.entries, [11, 22], &self.counters).unwrap()
+        let memory = [&self.tags, &self.entries, &self.tokens].map(|words| &words[..]);
+        Denylist::over(memory, [11, 22], &self.counters).unwrap()
     }
 
     fn count(&self, counter: impl Fn(&Counters) -> &AtomicU64) -> u64 {
@@ -204,7 +207,12 @@ fn kinds_and_zero() {
     assert_eq!(writer.insert(&entry(key(1), 50, 10), 0), Inserted::New);
     assert!(table.list().find(&nobody, 0).is_none());
     assert!(table.list().find(&DenyKey { kind: 9, ..key(1) }, 0).is_none());
-    assert!(Denylist::over(&table.tags, &table.entries[..8], [0, 0], &table.counters).is_none());
+    for memory in [
+        [&table.tags[..], &table.entries[..8], &table.tokens],
+        [&table.tags, &table.entries, &table.tokens[..1]],
+    ] {
+        assert!(Denylist::over(memory, [0, 0], &table.counters).is_none());
+    }
     assert!(writer.add_hits(&key(1), u32::MAX) && writer.add_hits(&key(1), 1));
     assert_eq!(table.list().find(&key(1), 0).unwrap().hits, u32::MAX);
 }
@@ -287,4 +295,24 @@ fn readers_in_other_threads_never_see_half_an_entry() {
         reader.join().unwrap()
     });
     assert!(found > 0);
+}
+
+#[test]
+fn each_entry_has_tokens_of_its_own() {
+    let table = Table::new(4);
+    let list = table.list();
+    let mut writer = DenylistWriter::new(list);
+    let rate = Rate { interval_ms: 1000, burst: 3 };
+    assert_eq!(list.take_token(&key(1), 0, rate), Ok(()), "nobody is slowed down without an entry");
+    for n in [1, 2] {
+        assert_eq!(writer.insert(&entry(key(n), 50, 1 << 40), 0), Inserted::New);
+        assert_eq!((0..9).filter(|_| list.take_token(&key(n), 50, rate).is_ok()).count(), 3);
+    }
+    assert_eq!(list.take_token(&key(1), 50, rate), Err(1000));
+    // Convicted again: no new bucket. Lifted and convicted: a new one.
+    assert_eq!(writer.insert(&entry(key(1), 60, 1 << 40), 50), Inserted::Updated);
+    assert_eq!(list.take_token(&key(1), 50, rate), Err(1000));
+    assert!(writer.remove(&key(1)));
+    assert_eq!(writer.insert(&entry(key(1), 60, 1 << 40), 50), Inserted::New);
+    assert_eq!(list.take_token(&key(1), 50, rate), Ok(()));
 }

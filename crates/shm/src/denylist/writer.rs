@@ -65,6 +65,11 @@ impl<'a> DenylistWriter<'a> {
         if outcome == Inserted::Displaced {
             add_own(&counters.denylist_displaced, 1);
         }
+        if outcome != Inserted::Updated {
+            // A new source has a full bucket. A worker that still takes a token of the old entry
+            // may spoil that, by one token.
+            self.list.tokens[slot].store(0, Ordering::Relaxed);
+        }
         self.entries.write(slot, &entry.to_words());
         self.set_tag(slot, place.tag);
         outcome
