@@ -5,7 +5,7 @@
 //! an entry first and counts it then, so who sees the count sees the entry.
 
 use crate::slots::{Read, Slots, SlotsWriter};
-use crate::sync::{AtomicU64, Edge, Ordering, release};
+use crate::sync::{AtomicU64, Ordering};
 
 /// Bytes of a network as text: the longest one has 43.
 pub const NETWORK_MAX: usize = 48;
@@ -206,7 +206,9 @@ impl<'a> AllowlistWriter<'a> {
 
     fn count(&mut self) {
         let changes = self.list.changes.load(Ordering::Relaxed).wrapping_add(1);
-        self.list.changes.store(changes, release(Edge::AllowlistChange));
+        // The fence inside the slot's write would do: who sees the count finds the entry new or
+        // half-written. Release says what is meant.
+        self.list.changes.store(changes, Ordering::Release);
     }
 }
 

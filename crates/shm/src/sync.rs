@@ -26,8 +26,6 @@ pub enum Edge {
     SlotOpen,
     /// A slot's last new word, before the even sequence.
     SlotClose,
-    /// An entry of the allowlist, before the count of changes that has readers look.
-    AllowlistChange,
     /// A command, before the state that shows it to the lease holder.
     CommandSubmit,
     /// An answer, before the state that shows it to its worker.

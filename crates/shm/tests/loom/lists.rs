@@ -121,11 +121,6 @@ fn commands_and_answers_are_whole() {
 }
 
 #[test]
-fn a_relaxed_count_of_changes_is_noticed() {
-    needs(Edge::AllowlistChange, 2, add_and_look);
-}
-
-#[test]
 fn a_relaxed_submission_is_noticed() {
     needs(Edge::CommandSubmit, 2, submit_and_serve);
 }
