@@ -6,10 +6,14 @@ use std::rc::Rc;
 use api_abuse_engine::hash::Seed;
 
 use crate::ffi::conf::{ComplexValue, Cycle};
+use crate::ffi::files::{Directory, LogFile};
 use crate::ffi::shm::Shared;
 
 /// Status of a denial when no `api_abuse_deny_status` says otherwise.
 const DENY_STATUS: u16 = 403;
+
+/// Where the state is when no `api_abuse_state` says otherwise, below NGINX's prefix.
+pub(crate) const STATE_DIRECTORY: &[u8] = b"api_abuse_state";
 
 /// What holds for the whole `http` block.
 #[derive(Debug, Default)]
@@ -18,12 +22,34 @@ pub(crate) struct MainConf {
     pub(crate) zone: Option<ZoneConf>,
     /// `api_abuse_deny_loopback`.
     pub(crate) deny_loopback: Option<bool>,
+    /// `api_abuse_state`.
+    pub(crate) state: Option<OrOff<Directory>>,
+    /// `api_abuse_log`.
+    pub(crate) log: Option<OrOff<LogFile>>,
+    /// `api_abuse_detector`.
+    pub(crate) detector: Option<Place>,
     /// The applications that `api_abuse` names, each once.
     pub(crate) applications: Vec<Rc<Application>>,
     /// Where the first application was enabled.
     pub(crate) enabled_at: Option<String>,
     /// Set when NGINX has mapped the zone; workers inherit it.
     ready: OnceCell<Ready>,
+}
+
+/// What can be switched off by `off`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum OrOff<T> {
+    Off,
+    Is(T),
+}
+
+/// `api_abuse_detector`: where detection runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// A thread of a worker.
+    Worker,
+    /// A thread of NGINX's helper process.
+    Process,
 }
 
 /// `api_abuse_zone NAME:SIZE`.
@@ -89,19 +115,35 @@ impl MainConf {
         application
     }
 
+    /// The directory of the state.
+    pub(crate) fn state(&self) -> Option<Directory> {
+        match self.state {
+            Some(OrOff::Is(directory)) => Some(directory),
+            Some(OrOff::Off) | None => None,
+        }
+    }
+
+    /// The log of decisions.
+    pub(crate) fn log(&self) -> Option<LogFile> {
+        match self.log {
+            Some(OrOff::Is(file)) => Some(file),
+            Some(OrOff::Off) | None => None,
+        }
+    }
+
     /// Whether the module has anything to do with this configuration's requests.
     pub(crate) fn in_use(&self) -> bool {
         self.enabled_at.is_some()
     }
 
     /// Called once, when NGINX has mapped the zone.
-    pub(crate) fn zone_is_ready(&self, ready: Ready) {
+    pub(crate) fn zone_is_ready(&self, ready: &Ready) {
         let seed = Seed(ready.shared.zone.seed());
         for application in &self.applications {
             application.key.set(seed.table(&application.name));
         }
         // A second call would be NGINX mapping one zone twice; the first answer stays.
-        let _ = self.ready.set(ready);
+        let _ = self.ready.set(*ready);
     }
 
     /// The zone, when there is one and NGINX has mapped it.
@@ -147,6 +189,11 @@ pub(crate) fn check(conf: &MainConf) -> Result<(), String> {
             "\"api_abuse\" needs a zone: add \"api_abuse_zone NAME:SIZE;\" \
              to the \"http\" block in {place}"
         )),
+        _ if conf.detector == Some(Place::Process) && matches!(conf.state, Some(OrOff::Off)) => {
+            Err("\"api_abuse_detector process\" needs the directory of \"api_abuse_state\", \
+                 which is \"off\""
+                .to_owned())
+        }
         _ => Ok(()),
     }
 }

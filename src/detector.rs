@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use api_abuse_engine::Config;
-use api_abuse_shm::LeaseGuard;
+use api_abuse_shm::{LeaseGuard, Lists};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 
 use crate::conf::Ready;
@@ -22,6 +22,7 @@ use crate::ffi::guard::caught;
 use crate::ffi::shm::Shared;
 use crate::ffi::{clock, process};
 use crate::housekeeping::Message;
+use crate::state::State;
 use session::Session;
 
 /// How often a thread without the lease asks for it. What a killed holder leaves waits this long.
@@ -43,6 +44,10 @@ pub(crate) struct Detector {
     /// Disconnected when the thread is to end.
     pub(crate) stopped: Receiver<()>,
     pub(crate) messages: Sender<Message>,
+    /// `None`: nothing survives a restart.
+    pub(crate) state: Option<State>,
+    /// Lists that others wrote into the directory of the state.
+    pub(crate) strangers: Receiver<Lists>,
 }
 
 impl Detector {

@@ -3,6 +3,8 @@
 //! A row's function gets the directive's name and its arguments, as NGINX counts them. What it
 //! refuses, it refuses in NGINX's words; NGINX adds file and line.
 
+mod state;
+
 use api_abuse_engine::record::APPLICATION_MAX;
 
 use crate::conf::{Mode, Selector, ZoneConf};
@@ -11,7 +13,7 @@ use crate::ffi::shm;
 use crate::zone;
 
 /// All directives. `docs/directives.md` has a section for each; a test holds the two together.
-pub(crate) static DIRECTIVES: [Directive; 6] = [
+pub(crate) static DIRECTIVES: [Directive; 9] = [
     Directive {
         name: c"api_abuse_zone",
         context: Context::Http,
@@ -41,6 +43,24 @@ pub(crate) static DIRECTIVES: [Directive; 6] = [
         context: Context::Http,
         arguments: Arguments::One,
         parse: deny_loopback,
+    },
+    Directive {
+        name: c"api_abuse_state",
+        context: Context::Http,
+        arguments: Arguments::One,
+        parse: state::directory,
+    },
+    Directive {
+        name: c"api_abuse_log",
+        context: Context::Http,
+        arguments: Arguments::One,
+        parse: state::log,
+    },
+    Directive {
+        name: c"api_abuse_detector",
+        context: Context::Http,
+        arguments: Arguments::One,
+        parse: state::detector,
     },
     Directive {
         name: c"api_abuse_status",

@@ -15,6 +15,7 @@ pub(crate) mod clock;
 pub(crate) mod conf;
 pub(crate) mod doorbell;
 pub(crate) mod error_log;
+pub(crate) mod files;
 pub(crate) mod guard;
 pub(crate) mod headers;
 pub(crate) mod phase;

@@ -23,7 +23,10 @@
 //! | [`module`] | the tables by which NGINX finds all this |
 //! | [`directives`], [`conf`] | what can be configured, and what was |
 //! | [`zone`] | the shared memory through starts, reloads and changes of size |
-//! | [`variables`], [`status`], [`text`] | what is shown, and how it is written |
+//! | [`background`], [`helper`] | the threads, in a worker or in NGINX's helper process |
+//! | [`state`] | what survives a restart |
+//! | [`commands`], [`allowlist`] | what operators change at run time |
+//! | [`variables`], [`status`], [`decision_log`], [`text`] | what is shown, and how it is written |
 //! | [`ffi`] | the border to NGINX: all unsafe code but the tables |
 //!
 //! Whatever goes wrong in here, requests are served: every entry from C runs under one guard that
@@ -32,15 +35,21 @@
 // The library exports nothing to Rust; its documentation is for those who work on it.
 #![allow(rustdoc::private_intra_doc_links)]
 
+mod allowlist;
+mod background;
 mod client;
+mod commands;
 mod conf;
+mod decision_log;
 mod detector;
 mod directives;
 mod ffi;
+mod helper;
 mod housekeeping;
 mod module;
 mod phases;
 mod request_state;
+mod state;
 mod status;
 mod text;
 mod variables;

@@ -90,6 +90,10 @@ impl RequestState {
             ..Self::default()
         };
         // Who comes through a unix socket has no address to be denied by.
+        if address.is_some_and(|address| worker.allows(address)) {
+            state.verdict = Verdict::Allowed;
+            return Some(state);
+        }
         if address.is_some() {
             state.met = state.look_up(worker);
         }
@@ -100,7 +104,8 @@ impl RequestState {
     /// The same request when it ended before anything could be done about it. The entry that it met
     /// stays known: what an already denied source is answered does not feed the detectors.
     pub(crate) fn not_enforced(self) -> Self {
-        Self { verdict: Verdict::Passed, ..self }
+        let let_through = matches!(self.verdict, Verdict::Allowed | Verdict::Bypassed);
+        Self { verdict: if let_through { self.verdict } else { Verdict::Passed }, ..self }
     }
 
     /// The keys that the request may be denied by, the narrowest first.

@@ -1,6 +1,7 @@
 //! How sources, incidents and times are written, in logs, variables and answers alike.
 
 use api_abuse_engine::source::{SourceKey, SourceKind, address_of};
+use serde_json::{Map, Value};
 
 /// A source: `192.0.2.1` or `2001:db8::/64` for an address, with `#` and the fingerprint for a
 /// client, `session#` and its hash for a session.
@@ -10,6 +11,22 @@ pub(crate) fn source(key: SourceKey) -> String {
         SourceKind::Client => format!("{}#{:016x}", address(key.network), key.discriminator),
         SourceKind::Session => format!("session#{:016x}", key.discriminator),
     }
+}
+
+/// A source as JSON: its type, and what makes up its key.
+pub(crate) fn key(source: SourceKey) -> Value {
+    let mut key = Map::new();
+    key.insert("type".to_owned(), source.kind.name().into());
+    let discriminator = format!("{:016x}", source.discriminator);
+    if source.kind == SourceKind::Session {
+        key.insert("session".to_owned(), discriminator.into());
+    } else {
+        key.insert("address".to_owned(), address(source.network).into());
+        if source.kind == SourceKind::Client {
+            key.insert("fingerprint".to_owned(), discriminator.into());
+        }
+    }
+    key.into()
 }
 
 /// The address of a source: IPv4, or the /64 of an IPv6 address.

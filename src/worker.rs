@@ -9,27 +9,23 @@ use std::time::Duration;
 use api_abuse_engine::Config;
 use api_abuse_engine::hash::Seed;
 use api_abuse_engine::record::{RECORD_WORDS, RequestRecord};
-use api_abuse_shm::{DenyEntry, DenyKey, Denylist, Producer, Zone};
-use crossbeam_channel::{Receiver, Sender, bounded};
+use api_abuse_shm::{DenyEntry, DenyKey, Denylist, Producer, Rate, Zone};
 
+use crate::allowlist::RunTimeAllowlist;
+use crate::background::{self, Background};
 use crate::conf::{MainConf, Ready};
-use crate::detector::Detector;
 use crate::ffi::doorbell::Doorbell;
-use crate::ffi::error_log::{self, Level, Log};
-use crate::ffi::thread::Thread;
+use crate::ffi::error_log::{Level, Log};
 use crate::ffi::timer::Timer;
 use crate::ffi::{clock, process};
-use crate::housekeeping::{self, Line};
 
 /// How long the end of a worker waits for its threads. NGINX kills workers that take seconds.
 const JOIN: Duration = Duration::from_millis(500);
 /// How long a new configuration waits for them when NGINX runs without a master process and is
 /// about to unmap the zone.
 const JOIN_BEFORE_UNMAP: Duration = Duration::from_secs(5);
-/// How often lines for the error log are written, milliseconds.
-const LOG_INTERVAL_MS: u64 = 250;
-/// Lines written at a time, so that a flood of them does not hold up requests.
-const LOG_LINES: usize = 256;
+/// What a throttled source may do: a request a second, and five at once.
+const THROTTLE: Rate = Rate { interval_ms: 1000, burst: 5 };
 
 thread_local! {
     static WORKER: RefCell<Option<Worker>> = const { RefCell::new(None) };
@@ -40,19 +36,12 @@ pub(crate) struct Worker {
     pub(crate) zone: Zone,
     pub(crate) seed: Seed,
     denylist: Denylist<'static>,
+    allowlist: RunTimeAllowlist,
     doorbell: Doorbell,
     /// `None` when all lanes were taken.
     lane: Option<Producer<'static>>,
-    threads: Threads,
-    lines: Receiver<Line>,
-    _log_timer: Timer,
-}
-
-/// The threads, and what tells them to end: the detector ends when `stop` is gone, housekeeping
-/// when the detector, who sends to it, is gone.
-struct Threads {
-    stop: Sender<()>,
-    running: Vec<Thread>,
+    /// `None` when detection runs in a process of its own.
+    background: Option<(Background, Timer)>,
 }
 
 /// Looks at the worker; `None` in a process that is none, or has no zone.
@@ -71,7 +60,7 @@ pub(crate) fn with_mut<T>(change: impl FnOnce(&mut Worker) -> T) -> Option<T> {
 /// Starts the module's part of this worker. Without an application there is nothing to start.
 pub(crate) fn start(conf: &MainConf, log: Log<'_>) {
     if let Some(ready) = conf.ready().filter(|_| conf.in_use()) {
-        let worker = Worker::new(conf, ready, log);
+        let worker = Worker::new(conf, &ready, log);
         WORKER.with(|slot| slot.replace(Some(worker)));
     }
 }
@@ -108,23 +97,26 @@ pub(crate) fn count_panic() {
 }
 
 impl Worker {
-    fn new(conf: &MainConf, ready: Ready, log: Log<'_>) -> Self {
+    fn new(conf: &MainConf, ready: &Ready, log: Log<'_>) -> Self {
         let zone = ready.shared.zone;
         let lane = zone.claim_lane(process::pid());
         if lane.is_none() {
             let problem = "api_abuse: no lane is free, requests of this worker are not judged";
             log.write(Level::Alert, format_args!("{problem}"));
         }
-        let (threads, lines) = start_threads(conf, ready, log);
+        // Without a master process there is no helper process either.
+        let background = (!process::has_detector_process(conf)).then(|| {
+            let background = Background::start(conf, ready, log);
+            (background, Timer::every(background::LOG_INTERVAL_MS, log, write_lines))
+        });
         Self {
             zone,
             seed: Seed(zone.seed()),
             denylist: zone.denylist(),
+            allowlist: RunTimeAllowlist::new(zone.allowlist()),
             doorbell: ready.shared.doorbell,
             lane,
-            threads,
-            lines,
-            _log_timer: Timer::every(LOG_INTERVAL_MS, log, write_lines),
+            background,
         }
     }
 
@@ -146,62 +138,43 @@ impl Worker {
         }
     }
 
+    /// Takes a token of a source that is throttled; the error is how many milliseconds it has to
+    /// wait for one.
+    pub(crate) fn take_token(&self, key: &DenyKey) -> Result<(), u64> {
+        self.denylist.take_token(key, clock::cached_ms(), THROTTLE)
+    }
+
+    /// Whether an operator let this address through at run time.
+    pub(crate) fn allows(&self, address: [u8; 16]) -> bool {
+        self.allowlist.contains(address)
+    }
+
+    /// Wakes the detector.
+    pub(crate) fn ring(&self) {
+        self.doorbell.ring();
+    }
+
     /// Ends the threads; whether they ended within `bound`. The lane is free afterwards.
     fn stop(self, bound: Duration) -> bool {
-        let Threads { stop, running } = self.threads;
-        drop(stop);
-        self.doorbell.ring();
-        let late = running.into_iter().filter_map(|thread| (!thread.join(bound)).then_some(()));
-        let ended = late.count() == 0;
-        for line in self.lines.try_iter().take(LOG_LINES) {
-            error_log::write(line.level, format_args!("{}", line.text));
+        match self.background {
+            Some((background, _)) => background.stop(bound),
+            None => true,
         }
-        ended
     }
 }
 
 /// Called by the timer.
 fn write_lines() {
     with(|worker| {
-        for line in worker.lines.try_iter().take(LOG_LINES) {
-            error_log::write(line.level, format_args!("{}", line.text));
+        if let Some((background, _)) = &worker.background {
+            background.write_lines();
         }
     });
 }
 
 /// What the engine is told.
-fn engine_config(conf: &MainConf, seed: Seed) -> Config {
+pub(crate) fn engine_config(conf: &MainConf, seed: Seed) -> Config {
     let mut config = Config::new(seed);
     config.deny_loopback = conf.deny_loopback.unwrap_or(false);
     conf.applications.iter().fold(config, |config, known| config.with_application(&known.name))
-}
-
-/// Starts the detector and its housekeeping. A worker that cannot start them serves without.
-fn start_threads(conf: &MainConf, ready: Ready, log: Log<'_>) -> (Threads, Receiver<Line>) {
-    let (stop, stopped) = bounded(0);
-    let (messages, inbox) = bounded(housekeeping::MESSAGES);
-    let (outbox, lines) = bounded(housekeeping::LINES);
-    let zone = ready.shared.zone;
-    let detector = Detector {
-        shared: ready.shared,
-        loaded_ms: ready.loaded_ms,
-        config: engine_config(conf, Seed(zone.seed())),
-        stopped,
-        messages,
-    };
-    let started = [
-        Thread::spawn("abuse-detector", move || detector.run()),
-        Thread::spawn("abuse-house", move || housekeeping::run(&inbox, &outbox, zone)),
-    ];
-    let mut running = Vec::new();
-    for thread in started {
-        match thread {
-            Ok(thread) => running.push(thread),
-            Err(error) => {
-                let problem = "api_abuse: a thread could not be started";
-                log.write(Level::Alert, format_args!("{problem}: {error}"));
-            }
-        }
-    }
-    (Threads { stop, running }, lines)
 }

@@ -5,19 +5,23 @@
 //! memory. So memory that holds a zone is looked at and never written.
 
 use core::fmt::Write;
+use std::path::Path;
+use std::sync::atomic::Ordering;
 
 use api_abuse_engine::Engine;
 use api_abuse_engine::application::STATISTICS_WORDS;
 use api_abuse_engine::decision::INCIDENT_WORDS;
 use api_abuse_engine::record::RECORD_WORDS;
 use api_abuse_engine::tables::APPLICATIONS;
-use api_abuse_shm::{AttachError, Geometry, Needs, TooSmall, Zone};
+use api_abuse_shm::{AttachError, Geometry, LISTS_LOADED, Needs, TooSmall, Zone};
 
 use crate::conf::{MainConf, Ready, ZoneConf};
 use crate::ffi::clock;
 use crate::ffi::conf::Cycle;
 use crate::ffi::error_log::{Level, Log};
+use crate::ffi::files::Directory;
 use crate::ffi::shm::{self, Shared, SharedMemory};
+use crate::state;
 
 /// Lanes that must be left for each worker when a reload changes their number. Fewer than a new
 /// zone has: during a reload, old and new workers need one each.
@@ -31,9 +35,11 @@ pub(crate) fn ready(
 ) -> Result<Ready, String> {
     let Some(zone) = &conf.zone else { return Err("a zone that nobody declared".to_owned()) };
     let needs = needs(zone.cycle.map_or(1, Cycle::workers));
-    let shared = match memory.existing() {
-        Some(existing) => reuse(zone, &needs, existing)?,
-        None => create(zone, &needs, memory, log)?,
+    let shared = if let Some(existing) = memory.existing() {
+        reuse(zone, &needs, existing)?
+    } else {
+        let directory = conf.state().map(Directory::path);
+        create(zone, &needs, memory, directory.as_deref(), log)?
     };
     Ok(Ready { shared, loaded_ms: clock::monotonic_us() / 1000 })
 }
@@ -86,6 +92,7 @@ fn create(
     zone: &ZoneConf,
     needs: &Needs,
     memory: &SharedMemory<'_>,
+    directory: Option<&Path>,
     log: Option<Log<'_>>,
 ) -> Result<Shared, String> {
     let ZoneConf { name, place, .. } = zone;
@@ -99,11 +106,18 @@ fn create(
     })?;
     let predecessor = memory.predecessor();
     // Keys and hashes of what is carried over stay what they were.
-    let seed = predecessor.map(|old| old.zone.seed()).or_else(shm::random_seed);
+    let state = directory.filter(|_| predecessor.is_none());
+    let seed = predecessor.map(|old| old.zone.seed()).or_else(|| state::seed(state?));
+    let seed = seed.or_else(shm::random_seed);
     let seed = seed.ok_or_else(|| format!("the kernel has no random seed for zone \"{name}\""))?;
     let shared = memory
         .create(&geometry, seed)
         .map_err(|error| format!("zone \"{name}\" cannot be made: {error}, in {place}"))?;
+    let instance = shm::random_seed().map_or(seed[0], |[instance, _]| instance);
+    shared.zone.counters().instance.store(instance, Ordering::Relaxed);
+    if let Some(directory) = state {
+        state::preload(directory, &shared.zone);
+    }
     if let (Some(old), Some(log)) = (predecessor, log) {
         let carried = carry_over(&old.zone, &shared.zone);
         let mut message = format!("api_abuse: zone \"{name}\" has a new size, ");
@@ -129,8 +143,9 @@ fn with_overhead(small: &TooSmall) -> usize {
     (bytes + bytes / 128 + (64 << 10)).next_multiple_of(1 << 10)
 }
 
-/// Copies live denials and the incidents that explain them into a zone that nobody uses yet, and
-/// returns how many denials. What the detectors learned starts anew.
+/// Copies live denials and the incidents that explain them, and the run-time allowlist, into a zone
+/// that nobody uses yet, and returns how many denials. What the detectors learned comes from the
+/// state on disk, if there is one.
 fn carry_over(old: &Zone, new: &Zone) -> Option<usize> {
     let now_ms = clock::monotonic_us() / 1000;
     let mut guard = new.lease().try_acquire(now_ms).ok()??;
@@ -147,6 +162,13 @@ fn carry_over(old: &Zone, new: &Zone) -> Option<usize> {
         writers.denylist.insert(&entry, now_ms);
         carried += 1;
     }
+    for network in old.allowlist().entries().unwrap_or_default() {
+        writers.allowlist.insert(&network);
+    }
+    // What workers of the old zone still decide comes through the state on disk.
+    let counters = new.counters();
+    counters.state_merged_ms.store(state::wall_ms(), Ordering::Relaxed);
+    counters.state_loaded.store(LISTS_LOADED, Ordering::Relaxed);
     Some(carried)
 }
 

@@ -1,5 +1,8 @@
 //! The lease holder at work: records in, denylist out.
 
+mod keep;
+mod operator;
+
 use core::iter;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -7,10 +10,10 @@ use std::time::Duration;
 use api_abuse_engine::application::{STATISTICS_WORDS, Statistics};
 use api_abuse_engine::decision::INCIDENT_WORDS;
 use api_abuse_engine::record::RequestRecord;
-use api_abuse_engine::{Decision, Engine, SourceKey};
+use api_abuse_engine::{Decision, Engine, Incident, SourceKey};
 use api_abuse_shm::{
-    Batch, Consumer, Counters, DenyEntry, DenylistWriter, ENFORCEMENT_BOUNDS_US, Inserted,
-    SlotsWriter, Writers, Zone,
+    AllowlistWriter, Batch, Commands, Consumer, Counters, DenyEntry, DenylistWriter,
+    ENFORCEMENT_BOUNDS_US, Inserted, SlotsWriter, Writers, Zone,
 };
 use zerocopy::{IntoBytes, transmute};
 
@@ -20,6 +23,7 @@ use crate::ffi::error_log::Level;
 use crate::housekeeping::Message;
 use crate::request_state::deny_key;
 use crate::zone::incident_slot;
+use keep::Unsaved;
 
 /// Records judged in one turn.
 const BATCH: usize = 1024;
@@ -41,8 +45,11 @@ pub(super) struct Session<'a> {
     engine: Engine<'a>,
     consumer: Consumer<'a>,
     denylist: DenylistWriter<'a>,
+    allowlist: AllowlistWriter<'a>,
+    commands: Commands<'a>,
     incidents: SlotsWriter<'a>,
     applications: SlotsWriter<'a>,
+    unsaved: Unsaved,
     batch: Batch,
     decisions: Vec<Decision>,
     /// Statistics as this session last published them.
@@ -69,8 +76,11 @@ impl<'a> Session<'a> {
             engine,
             consumer: writers.consumer,
             denylist: writers.denylist,
+            allowlist: writers.allowlist,
+            commands: writers.commands,
             incidents: writers.incidents,
             applications: writers.applications,
+            unsaved: Unsaved::new(now_ms()),
             batch: Batch::default(),
             decisions: Vec::new(),
             published: Vec::new(),
@@ -79,6 +89,10 @@ impl<'a> Session<'a> {
         };
         if recovered {
             session.denylist.repair();
+            session.allowlist.repair();
+        }
+        session.load();
+        if recovered {
             session.engine.repeat_decisions(now_ms(), &mut session.decisions);
             session.enforce();
         }
@@ -89,11 +103,16 @@ impl<'a> Session<'a> {
     /// Works until the thread is to end.
     pub(super) fn run(mut self) {
         while !self.detector.is_over() {
-            match self.turn() {
+            let turned = self.turn();
+            self.serve();
+            self.take_strangers();
+            self.save(false);
+            match turned {
                 0 => {
                     self.publish(now_ms());
                     let zone = self.zone;
-                    let nothing_left = || zone.lane_totals().queued_words == 0;
+                    let nothing_left =
+                        || zone.lane_totals().queued_words == 0 && !zone.commands().waiting();
                     self.detector.shared.doorbell.sleep(IDLE, nothing_left);
                 }
                 BATCH.. => {}
@@ -103,6 +122,7 @@ impl<'a> Session<'a> {
             }
         }
         self.publish(now_ms());
+        self.save(true);
     }
 
     /// Judges what lies in the lanes, and returns how many messages that were.
@@ -130,6 +150,7 @@ impl<'a> Session<'a> {
             record
         });
         engine.turn(records, now_ms, decisions);
+        self.unsaved.engine = true;
         let lag = now_ms.saturating_sub(last_ms);
         self.counters.detector_lag_ms.store(lag, Ordering::Relaxed);
         self.enforce();
@@ -146,10 +167,9 @@ impl<'a> Session<'a> {
             if decision.again && self.is_enforced(&decision) {
                 continue;
             }
-            if let Some(incident) = self.engine.incident(decision.incident) {
-                let words: [u64; INCIDENT_WORDS] = transmute!(*incident);
-                let slot = incident_slot(self.incidents.reader().len(), decision.incident);
-                self.incidents.write(slot, &words);
+            let incident = self.engine.incident(decision.incident).copied().map(Box::new);
+            if let Some(incident) = &incident {
+                self.explain(incident);
             }
             let entry = DenyEntry {
                 key: deny_key(decision.application, decision.key),
@@ -166,11 +186,12 @@ impl<'a> Session<'a> {
                 self.complain(now_us / 1000);
                 continue;
             }
+            self.unsaved.lists = true;
             if !decision.again {
                 let took_us = now_us.saturating_sub(decision.since_ms.saturating_mul(1000));
                 self.counters.enforcement.observe(&ENFORCEMENT_BOUNDS_US, took_us);
             }
-            self.announce(decision);
+            self.announce(decision, incident);
         }
     }
 
@@ -191,10 +212,17 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn announce(&self, decision: Decision) {
+    /// Puts an incident where whoever shows it finds it.
+    fn explain(&mut self, incident: &Incident) {
+        let words: [u64; INCIDENT_WORDS] = transmute!(*incident);
+        let slot = incident_slot(self.incidents.reader().len(), incident.id);
+        self.incidents.write(slot, &words);
+    }
+
+    fn announce(&self, decision: Decision, incident: Option<Box<Incident>>) {
         let known = self.engine.applications().iter().find(|a| a.key == decision.application);
         let application = known.map_or_else(String::new, |a| a.name().into_owned());
-        self.detector.send(Message::Decided { decision, application });
+        self.detector.send(Message::Decided { decision, application, incident });
     }
 
     /// Writes the statistics that changed, and the gauges.

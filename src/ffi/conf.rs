@@ -298,6 +298,12 @@ pub(crate) unsafe extern "C" fn preconfiguration(cf: *mut ngx_conf_t) -> ngx_int
     })
 }
 
+/// What is to be made for a configuration that uses the module; whether it was.
+fn prepare(conf: &mut Conf<'_>) -> bool {
+    let state = conf.prepare_state();
+    conf.report(&state) && phase::register(conf)
+}
+
 /// Runs when the `http` block was read and merged.
 pub(crate) unsafe extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
     guarded(Status::NGX_ERROR.into(), || {
@@ -311,7 +317,8 @@ pub(crate) unsafe extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_in
                 log.write(Level::Emerg, format_args!("{message}"));
             }
         }
-        let ready = checked.is_ok() && (!conf.main().in_use() || phase::register(&conf));
+        let used = checked.is_ok() && conf.main().in_use();
+        let ready = checked.is_ok() && (!used || prepare(&mut conf));
         if ready { Status::NGX_OK.into() } else { Status::NGX_ERROR.into() }
     })
 }

@@ -2,14 +2,17 @@
 
 use ngx::core::Status;
 use ngx::ffi::{
-    NGX_PROCESS_SINGLE, NGX_PROCESS_WORKER, ngx_cycle_t, ngx_exiting, ngx_http_conf_ctx_t,
-    ngx_http_module, ngx_int_t, ngx_pid, ngx_process, ngx_quit, ngx_terminate,
+    NGX_PROCESS_SINGLE, NGX_PROCESS_WORKER, ngx_cycle, ngx_cycle_t, ngx_exiting,
+    ngx_http_conf_ctx_t, ngx_http_module, ngx_int_t, ngx_msec_t, ngx_pid, ngx_process, ngx_quit,
+    ngx_terminate,
 };
 
-use crate::conf::MainConf;
+use crate::background::LOG_INTERVAL_MS;
+use crate::conf::{MainConf, Place};
 use crate::ffi::error_log::Log;
+use crate::ffi::files::LogFile;
 use crate::ffi::guard::{guarded, install_panic_hook};
-use crate::{module, worker};
+use crate::{helper, module, worker};
 
 /// Whether this process answers requests. Cache manager and loader call the same hooks and do not.
 fn answers_requests() -> bool {
@@ -66,6 +69,42 @@ pub(crate) unsafe extern "C" fn exit_process(_cycle: *mut ngx_cycle_t) {
     guarded((), worker::stop);
 }
 
+/// Called in the helper process, for the directory of the state, at intervals; returns the next one.
+pub(super) unsafe extern "C" fn manage(_conf: *mut core::ffi::c_void) -> ngx_msec_t {
+    guarded((), || {
+        install_panic_hook();
+        // SAFETY: the running cycle, which this process keeps until it ends.
+        if let Some((conf, log)) = unsafe { configuration(ngx_cycle) } {
+            helper::work(conf, log);
+        }
+    });
+    LOG_INTERVAL_MS as ngx_msec_t
+}
+
+/// Has the end of this process, which calls no hook of a module, end our threads.
+pub(crate) fn at_exit() {
+    extern "C" fn stop() {
+        guarded((), helper::stop);
+    }
+    // SAFETY: the handler is code of this library, which is never unloaded (`-z nodelete`). Without
+    // memory for it the last state is not written, and an older one is read.
+    unsafe { libc::atexit(stop) };
+}
+
+/// Whether detection runs in a process of its own, which there is only beside a master.
+pub(crate) fn has_detector_process(conf: &MainConf) -> bool {
+    // SAFETY: as in answers_requests().
+    let single = unsafe { ngx_process } == NGX_PROCESS_SINGLE as usize;
+    conf.detector == Some(Place::Process) && !single
+}
+
+/// The file of `api_abuse_log` of the running configuration. Main thread only.
+pub(crate) fn decision_log() -> Option<LogFile> {
+    // SAFETY: the running cycle, on the thread that replaces it.
+    let (conf, _) = unsafe { configuration(ngx_cycle) }?;
+    conf.log()
+}
+
 /// The module's part of a cycle's `http` block, and the cycle's log; `None` when there is no such
 /// block.
 ///
@@ -76,6 +115,9 @@ unsafe fn configuration<'a>(cycle: *mut ngx_cycle_t) -> Option<(&'a MainConf, Lo
     // SAFETY: `conf_ctx` has a slot for every module of the cycle, the http module's holds its
     // context or NULL, and `main_conf` in there has a slot for every http module.
     unsafe {
+        if (*cycle).conf_ctx.is_null() {
+            return None;
+        }
         let http = *(*cycle).conf_ctx.add((&raw const ngx_http_module).read().index);
         let context = http.cast::<ngx_http_conf_ctx_t>().as_ref()?;
         let slot = context.main_conf.add(module::context_index());

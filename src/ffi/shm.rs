@@ -75,7 +75,7 @@ unsafe extern "C" fn init_zone(zone: *mut ngx_shm_zone_t, _old: *mut c_void) -> 
         };
         match (zone::ready(conf, &memory, log), log) {
             (Ok(ready), _) => {
-                conf.zone_is_ready(ready);
+                conf.zone_is_ready(&ready);
                 Status::NGX_OK.into()
             }
             (Err(message), log) => {

@@ -2,7 +2,6 @@
 
 use api_abuse_engine::record::Verdict;
 
-use crate::ffi::clock;
 use crate::ffi::request::Request;
 use crate::request_state::RequestState;
 use crate::worker;
@@ -26,7 +25,8 @@ pub(crate) fn handle(request: &Request<'_>) -> Outcome {
         return Outcome::Pass;
     }
     let judged = worker::with(|worker| RequestState::judge(request, worker)).flatten();
-    let Some(state) = judged else { return Outcome::Pass };
+    let Some(mut state) = judged else { return Outcome::Pass };
+    let wait_ms = slow_down(&mut state);
     request.remember(state);
     match state.verdict {
         Verdict::Denied => {
@@ -34,12 +34,24 @@ pub(crate) fn handle(request: &Request<'_>) -> Outcome {
             Outcome::Deny(request.location_conf().deny_status())
         }
         Verdict::Throttled => {
-            let left_ms =
-                state.met.map_or(0, |met| met.expires_ms).saturating_sub(clock::cached_ms());
             request.add_header("Cache-Control", "no-store");
-            request.add_header("Retry-After", &left_ms.div_ceil(1000).to_string());
+            request.add_header("Retry-After", &wait_ms.div_ceil(1000).max(1).to_string());
             Outcome::Deny(TOO_MANY_REQUESTS)
         }
         _ => Outcome::Pass,
     }
+}
+
+/// Lets a throttled source do what its rate allows, in `monitor` mode as in `block` mode. What is
+/// beyond waits for so many milliseconds.
+fn slow_down(state: &mut RequestState) -> u64 {
+    let (Verdict::Throttled | Verdict::ThrottledMonitor, Some(met)) = (state.verdict, state.met)
+    else {
+        return 0;
+    };
+    if let Some(Err(wait_ms)) = worker::with(|worker| worker.take_token(&met.key)) {
+        return wait_ms;
+    }
+    state.verdict = Verdict::Passed;
+    0
 }

@@ -73,7 +73,8 @@ fn actions(counts: [u64; 3]) -> Value {
 
 /// An entry of the denylist, and the incident that explains it.
 fn denial(entry: &DenyEntry, snapshot: &Snapshot) -> Value {
-    let since_ms = entry.expires_ms.saturating_sub(entry.ttl_ms);
+    // It may have begun before the monotonic clock did.
+    let since_ms = snapshot.wall_ms(entry.expires_ms).saturating_sub(entry.ttl_ms);
     let evidence = snapshot.incident(entry).map(|known| explain::incident(&known));
     json!({
         "id": id(entry),
@@ -83,31 +84,16 @@ fn denial(entry: &DenyEntry, snapshot: &Snapshot) -> Value {
         "action": Action::from_u8(entry.action).map(Action::name),
         "confidence": entry.confidence,
         "incident": text::incident(entry.incident),
-        "since": text::time(snapshot.wall_ms(since_ms)),
+        "since": text::time(since_ms),
         "expires": text::time(snapshot.wall_ms(entry.expires_ms)),
         "hits": entry.hits,
         "evidence": evidence,
     })
 }
 
-/// Who is denied. What does not make up the key is left out.
+/// Who is denied.
 fn key(entry: &DenyEntry) -> Value {
-    let Some(source) = source_key(&entry.key) else { return Value::Null };
-    let mut key = Map::new();
-    key.insert("type".to_owned(), source.kind.name().into());
-    let discriminator = format!("{:016x}", source.discriminator);
-    match source.kind {
-        api_abuse_engine::SourceKind::Session => {
-            key.insert("session".to_owned(), discriminator.into());
-        }
-        kind => {
-            key.insert("address".to_owned(), text::address(source.network).into());
-            if kind == api_abuse_engine::SourceKind::Client {
-                key.insert("fingerprint".to_owned(), discriminator.into());
-            }
-        }
-    }
-    key.into()
+    source_key(&entry.key).map_or(Value::Null, text::key)
 }
 
 /// The key in one word, so that an entry can be named in a URL.

@@ -71,6 +71,8 @@ fn detection(out: &mut impl Write, ready: &Ready) -> io::Result<()> {
     let dropped =
         zone.lane_totals().dropped + value(&counters.no_lane) + value(&counters.records_invalid);
     let lag = value(&counters.detector_lag_ms) as f64 / 1000.0;
+    let state_errors = value(&counters.state_errors);
+    let saved = value(&counters.state_saved_ms) as f64 / 1000.0;
     let up = u8::from(detector::is_up(ready));
     let mut single = |name: &str, kind: &str, help: &str, value: &dyn Display| {
         family(out, name, kind, help)?;
@@ -83,6 +85,10 @@ fn detection(out: &mut impl Write, ready: &Ready) -> io::Result<()> {
     let evicted = value(&counters.sources_evicted);
     let help = "Sources forgotten to make room for others while they still mattered.";
     single("api_abuse_sources_evicted_total", "counter", help, &evicted)?;
+    let help = "States that could not be written to api_abuse_state.";
+    single("api_abuse_state_errors_total", "counter", help, &state_errors)?;
+    let help = "When the state was last written, seconds since 1970; 0: never.";
+    single("api_abuse_state_saved_timestamp_seconds", "gauge", help, &saved)?;
     let help = "Age of the last record when the detectors took it; 0 when none waits.";
     single("api_abuse_detector_lag_seconds", "gauge", help, &lag)?;
     let help = "1 when a detector is at work, 0 when there is none or it was switched off.";

@@ -5,6 +5,7 @@
 //! provokes such a line says so with [`Site::expect`].
 
 pub mod error_log;
+pub mod life;
 pub mod site;
 
 use std::fs;

@@ -21,11 +21,15 @@ mod directives;
 mod enforcement;
 #[path = "nginx/harness.rs"]
 mod harness;
+#[path = "nginx/isolation.rs"]
+mod isolation;
 #[path = "nginx/lifecycle.rs"]
 mod lifecycle;
 #[path = "nginx/protocol.rs"]
 mod protocol;
 #[path = "nginx/shipped.rs"]
 mod shipped;
+#[path = "nginx/state.rs"]
+mod state;
 #[path = "nginx/status.rs"]
 mod status;

@@ -267,6 +267,11 @@ impl<'m> Engine<'m> {
         self.incidents.get(slot).filter(|incident| incident.id == id && id != 0)
     }
 
+    /// All explanations that are kept, in no order.
+    pub fn incidents(&self) -> impl Iterator<Item = &Incident> {
+        self.incidents.iter().filter(|incident| incident.id != 0)
+    }
+
     /// Says every conviction that still holds again: after a takeover, when the last writer of the
     /// denylist may have died before it wrote.
     pub fn repeat_decisions(&mut self, now_ms: u64, decisions: &mut Vec<Decision>) {

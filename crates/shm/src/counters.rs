@@ -11,6 +11,11 @@ use crate::sync::{AtomicU64, Ordering};
 pub const ENFORCEMENT_BOUNDS_US: [u64; 9] =
     [250, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000];
 
+/// In [`Counters::state_loaded`]: denylist and allowlist.
+pub const LISTS_LOADED: u64 = 1;
+/// In [`Counters::state_loaded`]: what the engine knows.
+pub const ENGINE_LOADED: u64 = 2;
+
 /// Counters and gauges of one zone.
 #[derive(Debug, Default)]
 #[repr(C)]
@@ -45,6 +50,18 @@ pub struct Counters {
     pub log_lines_dropped: AtomicU64,
     /// Gauge, any worker: wall clock minus monotonic clock, milliseconds; for display only.
     pub epoch_offset_ms: AtomicU64,
+    /// What was read of the state, by bits: [`LISTS_LOADED`], [`ENGINE_LOADED`].
+    pub state_loaded: AtomicU64,
+    /// Which zone this is, among those that may share a directory. Written by who made it.
+    pub instance: AtomicU64,
+    /// Lease holder: wall clock milliseconds of the last state of another zone that was taken in.
+    pub state_merged_ms: AtomicU64,
+    /// Gauge, lease holder: wall clock milliseconds of the last state that reached the disk.
+    pub state_saved_ms: AtomicU64,
+    /// Lease holder: states that could not be written.
+    pub state_errors: AtomicU64,
+    /// Lease holder: files of the state that were refused and moved aside.
+    pub state_refused: AtomicU64,
     /// Microseconds from the end of the convicting request to the denylist entry. Bounds:
     /// [`ENFORCEMENT_BOUNDS_US`].
     pub enforcement: Histogram<9>,

@@ -20,7 +20,10 @@ pub use writer::{DenylistWriter, Inserted, Repaired};
 use crate::counters::Counters;
 use crate::slots::{Read, Slots};
 use crate::sync::{AtomicU64, Ordering};
-use key::{ENTRY_WORDS, Place, Seed, tag_of};
+pub(crate) use key::ENTRY_WORDS;
+#[cfg(not(loom))]
+pub(crate) use key::fold;
+use key::{Place, Seed, tag_of};
 
 /// Bytes of an entry.
 #[cfg(not(loom))]

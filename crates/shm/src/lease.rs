@@ -46,8 +46,8 @@ impl fmt::Display for LeaseError {
 impl std::error::Error for LeaseError {}
 
 impl Lease {
-    pub(crate) fn new(zone: Zone) -> Self {
-        Self { zone }
+    pub(crate) fn new(zone: &Zone) -> Self {
+        Self { zone: *zone }
     }
 
     fn word(&self, index: usize) -> &'static AtomicU64 {

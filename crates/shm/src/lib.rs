@@ -66,6 +66,8 @@ mod commands;
 mod counters;
 mod denylist;
 mod lane;
+#[cfg(not(loom))]
+mod saved;
 mod slots;
 pub mod sync;
 
@@ -86,9 +88,13 @@ pub use allowlist::{AllowEntry, Allowed, Allowlist, AllowlistWriter, COMMENT_MAX
 pub use commands::{
     ANSWER_WORDS, Answer, COMMAND_WORDS, Command, Commands, Outcome, Progress, Ticket,
 };
-pub use counters::{Counters, ENFORCEMENT_BOUNDS_US, Histogram, HistogramValues};
+pub use counters::{
+    Counters, ENFORCEMENT_BOUNDS_US, ENGINE_LOADED, Histogram, HistogramValues, LISTS_LOADED,
+};
 pub use denylist::{DenyEntry, DenyKey, Denylist, DenylistWriter, Inserted, Rate, Repaired};
 pub use lane::{Batch, Consumer, LaneTotals, Lanes, Producer};
+#[cfg(not(loom))]
+pub use saved::{Lists, SavedError};
 pub use slots::{Slots, SlotsWriter};
 
 #[cfg(not(loom))]

@@ -179,7 +179,7 @@ impl Zone {
 
     /// The lease.
     pub fn lease(&self) -> Lease {
-        Lease::new(*self)
+        Lease::new(self)
     }
 }
 

@@ -32,7 +32,7 @@ pub fn complaints(log: &str, expected: &Expected<'_>) -> Vec<String> {
         let killed = expected
             .killed
             .iter()
-            .any(|pid| line.contains(&format!("worker process {pid} exited on signal 9")));
+            .any(|pid| line.contains(&format!("process {pid} exited on signal 9")));
         !named && !killed
     };
     log.lines().filter(alarming).filter(unexpected).map(str::to_owned).collect()

@@ -3,7 +3,7 @@
 use super::BUCKET;
 
 /// Data words of an entry; with the sequence in front, one cache line.
-pub(super) const ENTRY_WORDS: usize = 7;
+pub(crate) const ENTRY_WORDS: usize = 7;
 /// The word that holds the hits, which may change in a whole entry.
 pub(super) const HITS_WORD: usize = 0;
 
@@ -48,7 +48,7 @@ impl DenyEntry {
         now_ms < self.expires_ms
     }
 
-    pub(super) fn to_words(self) -> [u64; ENTRY_WORDS] {
+    pub(crate) fn to_words(self) -> [u64; ENTRY_WORDS] {
         let facts = [self.key.kind, self.threat, self.action, self.confidence];
         [
             u64::from(self.hits) << 32 | u64::from(u32::from_le_bytes(facts)),
@@ -63,7 +63,7 @@ impl DenyEntry {
 
     /// `None` for a slot that was emptied.
     #[inline]
-    pub(super) fn from_words(words: [u64; ENTRY_WORDS]) -> Option<Self> {
+    pub(crate) fn from_words(words: [u64; ENTRY_WORDS]) -> Option<Self> {
         let [facts, application, network, discriminator, expires_ms, ttl_ms, incident] = words;
         let [kind, threat, action, confidence] = (facts as u32).to_le_bytes();
         let key = DenyKey { application, kind, network, discriminator };
@@ -137,7 +137,7 @@ impl Seed {
 
 /// Both halves of the 128-bit product: every bit of the inputs reaches every bit of the result.
 #[inline]
-fn fold(a: u64, b: u64) -> u64 {
+pub(crate) fn fold(a: u64, b: u64) -> u64 {
     let product = u128::from(a) * u128::from(b);
     product as u64 ^ (product >> 64) as u64
 }

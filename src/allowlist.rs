@@ -1,0 +1,44 @@
+//! The run-time allowlist as requests ask it.
+
+use std::cell::{Cell, RefCell};
+
+use api_abuse_engine::{Cidr, CidrSet};
+use api_abuse_shm::{AllowEntry, Allowlist};
+
+/// What this worker made of the list in the zone. A request compares one word; the list is read
+/// again only when that word has changed.
+pub(crate) struct RunTimeAllowlist {
+    list: Allowlist<'static>,
+    seen: Cell<u64>,
+    networks: RefCell<CidrSet>,
+}
+
+impl RunTimeAllowlist {
+    pub(crate) fn new(list: Allowlist<'static>) -> Self {
+        Self { list, seen: Cell::new(0), networks: RefCell::default() }
+    }
+
+    /// Whether an address (IPv4 mapped) is let through.
+    pub(crate) fn contains(&self, address: [u8; 16]) -> bool {
+        let changes = self.list.changes();
+        if changes != self.seen.get() {
+            // While an entry is being written, what was known before holds.
+            if let Some(entries) = self.list.entries() {
+                self.networks.replace(networks(&entries));
+                self.seen.set(changes);
+            }
+        }
+        let networks = self.networks.borrow();
+        !networks.is_empty() && networks.contains(address)
+    }
+}
+
+/// The networks of the entries. What is no network is none.
+pub(crate) fn networks(entries: &[AllowEntry]) -> CidrSet {
+    entries.iter().filter_map(network).collect()
+}
+
+/// The network of an entry.
+pub(crate) fn network(entry: &AllowEntry) -> Option<Cidr> {
+    std::str::from_utf8(&entry.network).ok()?.parse().ok()
+}
