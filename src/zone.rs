@@ -36,7 +36,7 @@ pub(crate) fn ready(
     let Some(zone) = &conf.zone else { return Err("a zone that nobody declared".to_owned()) };
     let needs = needs(zone.cycle.map_or(1, Cycle::workers));
     let shared = if let Some(existing) = memory.existing() {
-        reuse(zone, &needs, existing)?
+        reuse(zone, &needs, &existing)?
     } else {
         let directory = conf.state().map(Directory::path);
         create(zone, &needs, memory, directory.as_deref(), log)?
@@ -59,11 +59,11 @@ fn needs(workers: u32) -> Needs {
 fn reuse(
     zone: &ZoneConf,
     needs: &Needs,
-    existing: Result<Shared, AttachError>,
+    existing: &Result<Shared, AttachError>,
 ) -> Result<Shared, String> {
     let ZoneConf { name, place, .. } = zone;
     let remedy = "change its size, or restart NGINX";
-    let shared = existing.map_err(|error| {
+    let shared = *existing.as_ref().map_err(|error| {
         format!("zone \"{name}\" cannot be kept: {error}; {remedy}, in {place}")
     })?;
     let geometry = shared.zone.geometry();
