@@ -41,6 +41,9 @@ pub struct Event<'a> {
     pub established: bool,
     /// The source was there while the application was learned.
     pub veteran: bool,
+    /// An object that is private, or may be, and that the source has not asked for today, as far as
+    /// can be told.
+    pub new_object: bool,
 }
 
 /// All detectors: a row for each threat, in the order of [`Threat::ALL`].

@@ -16,6 +16,7 @@ use crate::hash::combine;
 use crate::object::Objects;
 use crate::path::Path;
 use crate::policy::Config;
+use crate::profiles::{Count, Habits, Profile};
 use crate::record::{RequestRecord, Verdict};
 use crate::sketch::SourceSketch;
 use crate::source::address_of;
@@ -48,6 +49,8 @@ pub struct Engine<'m> {
     pub(crate) objects: Objects<'m>,
     pub(crate) campaigns: Campaigns<'m>,
     pub(crate) budgets: &'m mut [Budget],
+    pub(crate) profiles: &'m mut [Profile],
+    pub(crate) habits: Habits<'m>,
     /// For each slot of `applications`, which of the configured ones it is.
     pub(crate) configured: [Option<u32>; APPLICATIONS],
     pub(crate) patterns: Patterns,
@@ -81,6 +84,8 @@ impl<'m> Engine<'m> {
             logins: tables.logins,
             campaigns: Campaigns::new(tables.campaigns),
             budgets: tables.budgets,
+            profiles: tables.profiles,
+            habits: Habits::new(tables.habits),
             configured: [None; APPLICATIONS],
             objects: Objects::new(tables.counts, tables.owners, tables.groups),
             patterns,
@@ -139,6 +144,7 @@ impl<'m> Engine<'m> {
             self.count_client(record, application, denied);
             return;
         }
+        self.advance(application, now_ms, ready, tripped);
         let slots = self.slots(record);
         let mut held = false;
         let mut spared = false;
@@ -164,11 +170,17 @@ impl<'m> Engine<'m> {
         }
         let address = source_hash(head.application, SourceKey::address(head.address));
         let Some(facts) = self.facts(record, address, pair, standing) else { return };
+        let count = facts.count(record);
         for slot in slots.all() {
-            self.observe(slot, record, &facts);
+            self.observe(slot, record, &facts, &count);
         }
         self.vouch(slots);
-        decisions.extend(self.convict(slots, record, application));
+        self.learn(slots, record, &facts, application, ready);
+        let decision = self.convict(slots, record, application);
+        if decision.is_some() {
+            self.unlearn(slots, application, now_ms);
+        }
+        decisions.extend(decision);
         slots.all().for_each(|slot| self.sources.weigh(slot, now_ms));
     }
 
@@ -234,7 +246,7 @@ impl<'m> Engine<'m> {
     }
 
     /// Takes the record into the evidence of one source.
-    fn observe(&mut self, slot: usize, record: &RequestRecord<'_>, facts: &Facts) {
+    fn observe(&mut self, slot: usize, record: &RequestRecord<'_>, facts: &Facts, count: &Count) {
         let source = self.sources.get_mut(slot);
         let gap_ms = record.head.time_ms.saturating_sub(source.last_ms);
         source.last_ms = source.last_ms.max(record.head.time_ms);
@@ -243,10 +255,18 @@ impl<'m> Engine<'m> {
             source.templates |= 1 << (facts.template >> 59);
         }
         source.count_day(record.head.time_ms);
+        let new_object = source.activity.count(count);
         let users = source.effective_users();
         let veteran = source.first_ms <= facts.learned_ms;
-        let event =
-            Event { record, facts, gap_ms, users, established: source.is_established(), veteran };
+        let event = Event {
+            record,
+            facts,
+            gap_ms,
+            users,
+            established: source.is_established(),
+            veteran,
+            new_object,
+        };
         let mut evidence = 0.0f32;
         for (threat, observe) in DETECTORS {
             if let Some(ratios) = observe(&event, source) {

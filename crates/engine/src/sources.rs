@@ -6,6 +6,7 @@ use crate::detectors::{
     credential_stuffing, posting, resource_exhaustion, scraping, vulnerability_scanning,
 };
 use crate::evidence::Walks;
+use crate::profiles::Activity;
 use crate::{SourceKey, SourceKind};
 
 mod table;
@@ -80,6 +81,8 @@ pub struct Source {
     pub posts: posting::State,
     /// What it cost.
     pub load: resource_exhaustion::State,
+    /// What it did today.
+    pub activity: Activity,
 }
 
 /// What a decision about a source does. Any other value in a source counts as [`Self::Monitored`].

@@ -10,13 +10,14 @@ use crate::detectors::credential_stuffing::Answers;
 use crate::endpoint::Node;
 use crate::hash::Seed;
 use crate::object::Group;
+use crate::profiles::{Habit, Profile};
 use crate::sketch::Generation;
 use crate::sources::{Bucket, SOURCE_BYTES, Source, WAYS};
 
 /// Applications that are told apart. Requests of any more are counted together in the last slot.
 pub const APPLICATIONS: usize = 64;
 /// Changes with every change of a table's layout: older tables are not read.
-const LAYOUT: u64 = 4;
+const LAYOUT: u64 = 5;
 const MAGIC: u64 = u64::from_le_bytes(*b"abuse-en");
 
 /// What the tables are, and the few numbers that belong to all of them.
@@ -69,6 +70,10 @@ pub struct Limits {
     pub campaigns: usize,
     /// Applications that have a circuit breaker of their own; any more share the last.
     pub budgets: usize,
+    /// Applications of which a profile is learned.
+    pub profiles: usize,
+    /// Templates of which a habit is learned, a power of two.
+    pub habits: usize,
 }
 
 impl Limits {
@@ -81,7 +86,7 @@ impl Limits {
             sources: 0,
             nodes: power(share(10, size_of::<Node>())).clamp(64, 1 << 20),
             cells: power(share(4, 1)).clamp(1024, 1 << 28),
-            suspects: share(8, size_of::<Suspect>()),
+            suspects: share(6, size_of::<Suspect>()),
             incidents: share(4, size_of::<Incident>()).clamp(16, 4096),
             logins: power(share(1, size_of::<Answers>())).clamp(64, 4096),
             counts: power(share(4, 2)).clamp(4096, 1 << 24),
@@ -89,6 +94,8 @@ impl Limits {
             groups: power(share(2, size_of::<Group>())).clamp(64, 4096),
             campaigns: share(3, size_of::<Campaign>()).clamp(3, 3 * APPLICATIONS),
             budgets: share(2, size_of::<Budget>()).clamp(1, APPLICATIONS),
+            profiles: share(2, size_of::<Profile>()).clamp(1, APPLICATIONS),
+            habits: power(share(1, size_of::<Habit>())).clamp(16, 4096),
         };
         let left = bytes.saturating_sub(explaining.bytes());
         Self { sources: left / (SOURCE_BYTES * WAYS) * WAYS, ..explaining }
@@ -110,6 +117,8 @@ impl Limits {
             (self.suspects, size_of::<Suspect>()),
             (self.incidents, size_of::<Incident>()),
             (self.nodes, size_of::<Node>()),
+            (self.profiles, size_of::<Profile>()),
+            (self.habits, size_of::<Habit>()),
         ];
         of.into_iter().map(|(count, size)| count * size).sum()
     }
@@ -138,6 +147,10 @@ pub struct Tables<'m> {
     pub campaigns: &'m mut [Campaign],
     /// Circuit breakers.
     pub budgets: &'m mut [Budget],
+    /// What is normal for applications.
+    pub profiles: &'m mut [Profile],
+    /// What is normal for templates.
+    pub habits: &'m mut [Habit],
     /// Requests of suspects.
     pub suspects: &'m mut [Suspect],
     /// The latest incidents.
@@ -191,6 +204,8 @@ impl<'m> Tables<'m> {
             groups: take(&mut rest, limits.groups)?,
             campaigns: take(&mut rest, limits.campaigns)?,
             budgets: take(&mut rest, limits.budgets)?,
+            profiles: take(&mut rest, limits.profiles)?,
+            habits: take(&mut rest, limits.habits)?,
             suspects: take(&mut rest, limits.suspects)?,
             incidents: take(&mut rest, limits.incidents)?,
             nodes: take(&mut rest, limits.nodes)?,

@@ -7,6 +7,7 @@ mod world;
 use api_abuse_engine::application::State;
 use api_abuse_engine::checkpoint::{self, CheckpointError, Loaded};
 use api_abuse_engine::hash::{Seed, combine};
+use api_abuse_engine::profiles::{Feature, Learner};
 use api_abuse_engine::{Action, Config, Decision, Engine, Policy, Threat};
 use world::{Hit, Memory, PEOPLE, SEED, World, get, guess, probe, shop, world, world_in};
 
@@ -21,6 +22,11 @@ fn save(world: &World<'_>, wall_ms: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
     world.engine.save(world.now_ms, wall_ms, &mut |piece| bytes.extend_from_slice(piece));
     bytes
+}
+
+/// What was learned of the requests of a day.
+fn learned(world: &World<'_>) -> Learner {
+    *world.engine.profile(shop()).unwrap().learner(Feature::Requests)
 }
 
 /// Goes on with another engine that has loaded `bytes`.
@@ -86,11 +92,14 @@ fn the_same_records_lead_to_the_same_decisions() {
         history(world);
         let bytes = save(world, WALL_MS);
         let now_ms = world.now_ms;
+        let samples = learned(world);
+        assert_eq!(samples.today.total(), 3, "as many of one network as may: {samples:?}");
         let expected = future(world);
         assert!(expected.len() >= 3, "{expected:?}");
         resume(&bytes, 2 << 20, now_ms, WALL_MS, |resumed, loaded| {
             assert_eq!((loaded.dropped, loaded.notes.len(), loaded.gap_ms), (0, 0, 0));
             assert!(loaded.sources > 40 && loaded.nodes >= 8 && loaded.denied == 1);
+            assert_eq!(learned(resumed), samples);
             assert_eq!(told(&future(resumed)), told(&expected));
             let first = resumed.engine.applications()[0];
             assert!(first.requests[0] > 500 && first.name() == "shop");

@@ -57,6 +57,8 @@ pub(super) enum Tag {
     Served = 12,
     Missed = 13,
     Generations = 14,
+    Profiles = 15,
+    Habits = 16,
 }
 
 /// Writes a checkpoint.

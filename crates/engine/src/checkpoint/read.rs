@@ -14,6 +14,7 @@ use crate::detectors::credential_stuffing::Answers;
 use crate::endpoint::Node;
 use crate::engine::Engine;
 use crate::object::Group;
+use crate::profiles::{Habit, Profile};
 use crate::record::APPLICATION_MAX;
 use crate::sketch::Generation;
 use crate::sources::Source;
@@ -57,6 +58,15 @@ fn version_1(engine: &mut Engine<'_>, checkpoint: &Checkpoint<'_>, clock: &Clock
     for mut campaign in records::<Campaign>(checkpoint, Tag::Campaigns, &mut loaded) {
         campaign.restore(clock);
         engine.campaigns.insert(&campaign);
+    }
+    for mut profile in records::<Profile>(checkpoint, Tag::Profiles, &mut loaded) {
+        profile.restore(clock);
+        let placed = engine.restore_profile(&profile);
+        loaded.dropped += u64::from(!placed);
+    }
+    for mut habit in records::<Habit>(checkpoint, Tag::Habits, &mut loaded) {
+        habit.restore(clock);
+        engine.habits.insert(&habit);
     }
     explanations(engine, checkpoint, clock, &mut loaded);
     tables(engine, checkpoint, clock, &mut loaded);

@@ -8,6 +8,7 @@ use crate::detectors::{
     credential_stuffing, posting, resource_exhaustion, scraping, vulnerability_scanning,
 };
 use crate::evidence::Walks;
+use crate::profiles::Activity;
 use crate::sources::Source;
 
 const DAY_MS: u64 = 86_400_000;
@@ -56,6 +57,7 @@ pub(super) struct States {
     trail: scraping::State,
     posts: posting::State,
     load: resource_exhaustion::State,
+    activity: Activity,
 }
 
 /// One source.
@@ -74,7 +76,7 @@ pub(super) const LAYOUT: u64 = MEANING
     | (size_of::<scraping::State>() as u64) << 32
     | (size_of::<posting::State>() as u64) << 40
     | (size_of::<resource_exhaustion::State>() as u64) << 48;
-const MEANING: u64 = 1;
+const MEANING: u64 = 2;
 
 impl Saved {
     /// The source, if a checkpoint should carry it: suspects, convicted and lifted ones, those that
@@ -124,6 +126,7 @@ impl Saved {
                 trail: source.trail,
                 posts: source.posts,
                 load: source.load,
+                activity: source.activity,
             },
         })
     }
@@ -170,6 +173,7 @@ impl Core {
             trail: states.trail,
             posts: states.posts,
             load: states.load,
+            activity: states.activity,
         };
         source.clamp();
         if denied_until_ms != 0 && denied_until_ms <= clock.now_ms {
@@ -188,5 +192,6 @@ impl Restore for States {
         self.trail.restore(clock);
         self.posts.restore(clock);
         self.load.restore(clock);
+        self.activity.restore(clock);
     }
 }

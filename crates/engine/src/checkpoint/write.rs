@@ -32,6 +32,9 @@ pub(super) fn engine(engine: &Engine<'_>, now_ms: u64, wall_ms: u64, out: &mut d
     let logins = engine.logins.iter().filter(|slot| slot.key != 0);
     writer.records(Tag::Logins, LAYOUT, logins.copied());
     writer.records(Tag::Campaigns, LAYOUT, engine.campaigns.all().copied());
+    let profiles = engine.profiles.iter().filter(|profile| profile.key != 0);
+    writer.records(Tag::Profiles, LAYOUT, profiles.copied());
+    writer.records(Tag::Habits, LAYOUT, engine.habits.iter().copied());
     let incidents = engine.incidents.iter().filter(|slot| slot.id != 0);
     writer.records(Tag::Incidents, LAYOUT, incidents.copied());
     let suspects = engine.suspects.iter().filter(|slot| slot.key != 0);

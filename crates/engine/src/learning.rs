@@ -1,0 +1,127 @@
+//! What the engine gives to the profiles of its applications, and takes from them.
+
+use crate::detectors::credential_stuffing::Login;
+use crate::detectors::vulnerability_scanning::is_miss;
+use crate::engine::{Engine, Slots};
+use crate::facts::Facts;
+use crate::hash::combine;
+use crate::profiles::{Count, Feature, Profile};
+use crate::record::{NO_UPSTREAM, RequestRecord};
+use crate::role::Role;
+
+/// Nothing is learned for this long after an event of an attack from many sources.
+const ALARM_MS: u64 = 3_600_000;
+
+impl Facts {
+    /// What the record adds to the day of a source.
+    pub(crate) fn count(&self, record: &RequestRecord<'_>) -> Count {
+        let head = &record.head;
+        let mut count = Count {
+            now_ms: head.time_ms,
+            template: self.template,
+            private_object: self.private_object(),
+            miss: is_miss(head.status),
+            upstream_ms: if head.upstream_ms == NO_UPSTREAM { 0 } else { head.upstream_ms },
+            bytes: head.response_bytes,
+            chance: combine(head.time_ms ^ head.fingerprint, self.path_key),
+            ..Count::default()
+        };
+        let published = |role| self.role == role && self.post && self.accepted;
+        count.one(Feature::Logins, matches!(self.login, Login::Success | Login::Failure));
+        count.one(Feature::Registrations, published(Role::Registration));
+        count.one(Feature::Posts, published(Role::Content));
+        count.one(Feature::Reservations, published(Role::Checkout));
+        count.one(Feature::Objects, self.visit.is_some());
+        count
+    }
+
+    /// The object that was asked for, if it is private or may be.
+    pub(crate) fn private_object(&self) -> Option<u64> {
+        let visit = self.visit?;
+        let may_be = self.authenticated && visit.id.is_some() && !visit.public;
+        (visit.private || may_be).then(|| combine(self.path_key, visit.id.unwrap_or(0)))
+    }
+
+    /// The feature of a habit that the record belongs to, and its template.
+    fn habit(&self) -> (Feature, u64) {
+        match self.visit {
+            Some(visit) if self.private_object().is_some() => {
+                (Feature::PrivateObjects, visit.group)
+            }
+            _ if self.role == Role::Content && self.post && self.accepted => {
+                (Feature::Posts, self.template)
+            }
+            _ => (Feature::Requests, 0),
+        }
+    }
+}
+
+impl Engine<'_> {
+    /// The profile of an application, by its slot; those that came too late share the last.
+    pub(crate) fn profile_mut(&mut self, application: usize) -> &mut Profile {
+        &mut self.profiles[application.min(self.profiles.len() - 1)]
+    }
+
+    /// What was learned of an application, by its key.
+    pub fn profile(&self, application: u64) -> Option<&Profile> {
+        self.profiles.iter().find(|profile| profile.key == application && application != 0)
+    }
+
+    /// Puts the profile of a checkpoint where its application is; false when it is nobody's.
+    pub(crate) fn restore_profile(&mut self, profile: &Profile) -> bool {
+        let slot = self.applications.iter().position(|slot| slot.key == profile.key);
+        let place = slot.filter(|_| profile.key != 0).and_then(|at| self.profiles.get_mut(at));
+        place.map(|place| *place = *profile).is_some()
+    }
+
+    /// Brings the profile of an application to the time of a record, before it is judged.
+    pub(crate) fn advance(&mut self, application: usize, now_ms: u64, ready: bool, tripped: bool) {
+        let key = self.applications[application].key;
+        let profile = self.profile_mut(application);
+        if profile.key == 0 {
+            *profile = Profile::new(key);
+        }
+        profile.advance(now_ms, ready);
+        if tripped {
+            profile.freeze(now_ms, ALARM_MS);
+        }
+    }
+
+    /// Lets a well-behaved client add its day to what is normal. Automation that somebody set up is a
+    /// normal of its own.
+    pub(crate) fn learn(
+        &mut self,
+        slots: Slots,
+        record: &RequestRecord<'_>,
+        facts: &Facts,
+        application: usize,
+        ready: bool,
+    ) {
+        let Some(client) = slots.client else { return };
+        let now_ms = record.head.time_ms;
+        let at = application.min(self.profiles.len() - 1);
+        let profile = &mut self.profiles[at];
+        if facts.campaign {
+            profile.freeze(now_ms, ALARM_MS);
+        }
+        let source = self.sources.get_mut(client);
+        if profile.is_frozen(now_ms) || !source.is_vouched() || source.is_established() {
+            return;
+        }
+        let before = source.activity;
+        let (network, fingerprint) = (source.network, source.discriminator);
+        if profile.learn(&mut source.activity, network, fingerprint, now_ms) {
+            let habit = facts.habit();
+            self.habits.learn(&mut source.activity, &before, habit, now_ms, ready);
+        }
+    }
+
+    /// Takes out what a convicted client had added today.
+    pub(crate) fn unlearn(&mut self, slots: Slots, application: usize, now_ms: u64) {
+        let Some(client) = slots.client else { return };
+        let at = application.min(self.profiles.len() - 1);
+        let activity = &mut self.sources.get_mut(client).activity;
+        self.habits.unlearn(activity, now_ms);
+        self.profiles[at].unlearn(activity);
+    }
+}
