@@ -57,7 +57,7 @@ demo: deps build ## a shop, people, gobuster and hydra: watch who is denied, and
 	$(TARGET)/release/demo
 
 .PHONY: test
-test: deps build test-units test-loom test-nginx test-demo ## installs what is missing, then everything that tells right from wrong
+test: deps build test-units test-loom test-nginx test-demo test-console ## installs what is missing, then everything that tells right from wrong
 
 .PHONY: test-units
 test-units: headers ## engine, shared memory, command line: no NGINX
@@ -79,6 +79,22 @@ compare-nginx-tests: build ## NGINX's own tests without and with the module: NGI
 test-demo: build ## the demo, and what it promises
 	cargo build --release -p api-abuse-tests --bin demo
 	$(TARGET)/release/demo --check
+
+# The console needs no build. Its tests need Node 20 and two packages from npm.
+CONSOLE_TESTS := tests/console
+
+.PHONY: test-console
+test-console: deps $(CONSOLE_TESTS)/node_modules ## the console in Chromium: a mock of its API, or CONSOLE_URL=http://…
+	npm --prefix $(CONSOLE_TESTS) --silent test
+
+.PHONY: screenshots
+screenshots: deps $(CONSOLE_TESTS)/node_modules ## the pictures of the console in docs/
+	npm --prefix $(CONSOLE_TESTS) --silent run screenshots
+	pngquant --force --ext .png --speed 1 docs/console-*.png
+
+$(CONSOLE_TESTS)/node_modules: $(CONSOLE_TESTS)/package-lock.json
+	npm ci --no-audit --no-fund --prefix $(CONSOLE_TESTS)
+	touch $@
 
 .PHONY: check
 check: headers ## format, lints, rules of the repository, licences

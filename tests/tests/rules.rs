@@ -153,6 +153,51 @@ fn files_and_functions_fit_into_a_head() {
     complain(&complaints);
 }
 
+/// What the page does not use: every way to turn text into markup or code, and other hosts.
+const DANGEROUS: [&str; 12] = [
+    "innerHTML",
+    "outerHTML",
+    "insertAdjacentHTML",
+    "document.write",
+    "DOMParser",
+    "createContextualFragment",
+    "srcdoc",
+    "eval(",
+    "new Function",
+    "https://",
+    "@import",
+    "<style",
+];
+
+#[test]
+fn the_console_writes_text_only_and_asks_nobody_else() {
+    let mut complaints = Vec::new();
+    let mut files = 0;
+    for entry in fs::read_dir(root().join("console")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        let text = fs::read_to_string(&path).unwrap();
+        files += 1;
+        if text.lines().count() > FILE_MAX {
+            complaints.push(format!("console/{name}: more than {FILE_MAX} lines"));
+        }
+        for (number, line) in text.lines().enumerate() {
+            // The name of SVG is no address.
+            let line = line.replace("http://www.w3.org/2000/svg", "");
+            let inline = name == "index.html"
+                && (line.contains(" style=")
+                    || line.contains(" on")
+                    || (line.contains("<script") && !line.contains(" src=\"")));
+            let dangerous = DANGEROUS.iter().any(|word| line.contains(word));
+            if inline || dangerous || line.contains("http://") {
+                complaints.push(format!("console/{name}:{}: {}", number + 1, line.trim()));
+            }
+        }
+    }
+    assert!(files > 10, "{files} files of the console");
+    complain(&complaints);
+}
+
 /// First line and length of every function; rustfmt puts the closing brace under the `fn`.
 fn functions(text: &str) -> Vec<(usize, usize)> {
     let mut functions = Vec::new();
