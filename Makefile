@@ -69,6 +69,7 @@ test-loom: ## shared memory, every interleaving of its threads
 
 .PHONY: test-nginx
 test-nginx: build ## a real NGINX, from outside
+	cargo build -p api-abuse
 	cargo test -p api-abuse-tests
 
 .PHONY: compare-nginx-tests

@@ -33,3 +33,5 @@ mod shipped;
 mod state;
 #[path = "nginx/status.rs"]
 mod status;
+#[path = "nginx/throttle.rs"]
+mod throttle;

@@ -28,8 +28,8 @@ const DAY_MS: f64 = 86_400_000.0;
 pub(crate) struct Arguments {
     #[command(flatten)]
     logs: Logs,
-    /// Where to write what was learned: a file, or the directory of `api_abuse_state`. What is there
-    /// already is learned on from
+    /// Where to write what was learned: a file, or the directory of `api_abuse_state` (with a slash at
+    /// the end it is made when it is missing). What is there already is learned on from
     #[arg(long, value_name = "PATH")]
     state: PathBuf,
     /// Seed of the engine's hashes; a random one when there is none. That of --state, when it exists

@@ -18,9 +18,11 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// The file that a path means: itself, or the checkpoint in the directory that it is.
+    /// The file that a path means: itself, or the checkpoint in the directory that it is, or is to be
+    /// when it ends with a slash.
     pub(crate) fn file(path: &Path) -> PathBuf {
-        if path.is_dir() { path.join(checkpoint::FILE_NAME) } else { path.to_owned() }
+        let is_directory = path.is_dir() || path.as_os_str().as_encoded_bytes().ends_with(b"/");
+        if is_directory { path.join(checkpoint::FILE_NAME) } else { path.to_owned() }
     }
 
     /// Reads a checkpoint, and refuses what is none.
@@ -57,7 +59,9 @@ impl State {
         let mut name = file.file_name().unwrap_or_default().to_owned();
         name.push(".new");
         let aside = file.with_file_name(name);
-        let written = write_to(&aside, engine, now_ms).and_then(|bytes| {
+        let directory = file.parent().filter(|directory| !directory.as_os_str().is_empty());
+        let made = directory.map_or(Ok(()), fs::create_dir_all);
+        let written = made.and_then(|()| write_to(&aside, engine, now_ms)).and_then(|bytes| {
             fs::rename(&aside, &file)?;
             Ok(bytes)
         });

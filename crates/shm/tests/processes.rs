@@ -14,7 +14,9 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use api_abuse_shm::{Batch, DenyEntry, DenyKey, Geometry, Inserted, Zone};
+use api_abuse_shm::{
+    Answer, Batch, Command as Wish, DenyEntry, DenyKey, Geometry, Inserted, Outcome, Progress, Zone,
+};
 
 const ROLE: &str = "API_ABUSE_SHM_ROLE";
 const FILE: &str = "API_ABUSE_SHM_FILE";
@@ -112,6 +114,9 @@ fn victim() {
         "produce" => produce(&zone),
         "detect" => detect(&zone),
         "read" => read(&zone),
+        "serve" => serve(&zone),
+        "ask" => ask(&zone, true),
+        "ask beside" => ask(&zone, false),
         other => panic!("no role {other}"),
     }
 }
@@ -297,4 +302,76 @@ fn a_killed_detector_is_followed_at_once_and_loses_no_denial() {
         "{KILLS} detectors killed, slowest takeover {slowest:?}, {torn} entries and {tags} tags \
          repaired, {whole} whole reads"
     );
+}
+
+/// Answers every command until it is killed; what the answer says follows from the command.
+fn serve(zone: &Zone) {
+    let mut guard = loop {
+        if let Some(guard) = zone.lease().try_acquire(NOW).unwrap() {
+            break guard;
+        }
+        std::thread::yield_now();
+    };
+    let commands = guard.split().commands;
+    loop {
+        commands.serve(|words| {
+            let Some(Wish::Extend { key, ttl_ms }) = Wish::from_words(words) else {
+                panic!("half a command: {words:?}");
+            };
+            assert_eq!((key.application, key.discriminator), (key.network ^ 0xabc, !key.network));
+            let (entries, grace_ms) = (key.network, key.network.wrapping_mul(3));
+            Answer { outcome: Outcome::Done, entries, expires_ms: ttl_ms, grace_ms }.to_words()
+        });
+    }
+}
+
+/// Asks until it is killed, and wants the answer to its own question each time.
+fn ask(zone: &Zone, counts: bool) {
+    let pid = std::process::id();
+    for i in 0_u64.. {
+        let n = u64::from(pid) << 32 | i;
+        let wish = Wish::Extend { key: entry(n, 0).key, ttl_ms: !n };
+        let ticket = loop {
+            if let Some(ticket) = zone.submit(pid, &wish) {
+                break ticket;
+            }
+            std::thread::yield_now();
+        };
+        let words = loop {
+            match zone.commands().poll(ticket) {
+                Progress::Waiting => std::thread::yield_now(),
+                Progress::Answered(words) => break words,
+                Progress::Gone => panic!("somebody took the answer to {n}"),
+            }
+        };
+        let (entries, grace_ms) = (n, n.wrapping_mul(3));
+        let expected = Answer { outcome: Outcome::Done, entries, expires_ms: !n, grace_ms };
+        assert_eq!(Answer::from_words(&words), Some(expected));
+        if counts {
+            zone.counters().sources_live.store(i, Ordering::Relaxed);
+        }
+    }
+}
+
+#[test]
+fn killed_workers_and_holders_leave_the_command_lane_in_order() {
+    let shared = Shared::new();
+    let zone = shared.zone;
+    let mut asker = shared.spawn("ask");
+    let answered = || zone.counters().sources_live.load(Ordering::Relaxed);
+    for kill_number in 0..KILLS {
+        let server = shared.spawn("serve");
+        // More of them die than there are slots.
+        let beside = shared.spawn("ask beside");
+        let enough = answered() + 10 + kill_number;
+        wait_until("answers", || {
+            assert!(asker.try_wait().unwrap().is_none(), "an answer was wrong");
+            answered() >= enough
+        });
+        kill(beside);
+        assert_eq!(zone.lease().holder(), Some(server.id()));
+        kill(server);
+    }
+    println!("{KILLS} holders and {KILLS} workers killed, {} answers", answered());
+    kill(asker);
 }
