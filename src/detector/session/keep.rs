@@ -87,6 +87,9 @@ impl Session<'_> {
             if lists.seed == self.zone.seed() {
                 let merged = self.merge(&lists);
                 self.tell(&merged, "by another NGINX that shares the state");
+                // It wrote over what this one knows, and may be gone.
+                let known = self.denylist.reader().iter(now_ms()).count();
+                self.unsaved.lists |= known > lists.denials.len();
             }
         }
     }

@@ -1,7 +1,7 @@
 //! The ends and beginnings of an NGINX that a test brings about.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
 use rustix::process::Signal;
@@ -41,10 +41,8 @@ impl Nginx {
             signal(*pid, Signal::KILL);
         }
         let _ = self.child.wait();
-        let gone = eventually(PATIENCE, || {
-            all.iter().all(|pid| !Path::new(&format!("/proc/{pid}/exe")).exists())
-        });
-        assert!(gone, "killed processes are still there");
+        let free = eventually(PATIENCE, || TcpListener::bind(self.address).is_ok());
+        assert!(free, "killed processes still listen");
         self.start_again();
     }
 
