@@ -16,7 +16,9 @@ export class ApiError extends Error {
 
 /** Query arguments as text; empty ones are left out. */
 export function query(values) {
-  const arguments_ = Object.entries(values).filter(([, value]) => value !== '' && value !== null && value !== undefined);
+  const arguments_ = Object.entries(values).filter(
+    ([, value]) => value !== '' && value !== null && value !== undefined,
+  );
   return arguments_.length ? `?${new URLSearchParams(arguments_)}`.replaceAll('+', '%20') : '';
 }
 
@@ -25,7 +27,10 @@ async function call(path, options) {
   const signals = [AbortSignal.timeout(PATIENCE_MS), options.signal].filter(Boolean);
   try {
     response = await fetch(new URL(path, BASE), {
-      cache: 'no-store', redirect: 'error', ...options, signal: AbortSignal.any(signals),
+      cache: 'no-store',
+      redirect: 'error',
+      ...options,
+      signal: AbortSignal.any(signals),
     });
   } catch (error) {
     if (options.signal?.aborted) throw error;

@@ -21,8 +21,20 @@ const element = (name) => document.getElementById(name);
 const main = element('main');
 
 const state = {
-  route: null, view: null, data: null, status: null, error: null, lost: null,
-  loadedAt: 0, offset: 0, paused: false, failures: 0, focus: false, timer: 0, round: 0, abort: null,
+  route: null,
+  view: null,
+  data: null,
+  status: null,
+  error: null,
+  lost: null,
+  loadedAt: 0,
+  offset: 0,
+  paused: false,
+  failures: 0,
+  focus: false,
+  timer: 0,
+  round: 0,
+  abort: null,
 };
 
 /** `#/incidents/0000014b?application=shop` as {name, id, args}. */
@@ -73,9 +85,16 @@ function navigate() {
   // The first view leaves the focus to the browser; later ones are announced by their heading.
   state.focus = state.round > 0;
   document.title = `${state.view?.title ?? 'Not found'} – API abuse`;
-  update(element('views'), Object.entries(VIEWS).map(([name, view]) => h('a', {
-    href: `#/${name}`, 'aria-current': name === state.route.name ? 'page' : null, 'data-key': name,
-  }, view.title)));
+  update(
+    element('views'),
+    Object.entries(VIEWS).map(([name, view]) =>
+      h(
+        'a',
+        { href: `#/${name}`, 'aria-current': name === state.route.name ? 'page' : null, 'data-key': name },
+        view.title,
+      ),
+    ),
+  );
   element('views').querySelector('[aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
   scrollTo(0, 0);
   render();
@@ -145,10 +164,17 @@ function heading(text) {
 
 function trouble(error) {
   const gone = error.code === 'unknown_id';
-  return h('div', { class: 'empty', role: 'alert' },
+  return h(
+    'div',
+    { class: 'empty', role: 'alert' },
     h('p', { class: 'empty-title' }, gone ? 'This is not kept any more.' : 'This could not be loaded.'),
     h('p', null, gone ? 'Newer incidents have taken its place; the history still counts it.' : visible(error.message)),
-    h('p', null, button('Try again', () => tick(true))));
+    h(
+      'p',
+      null,
+      button('Try again', () => tick(true)),
+    ),
+  );
 }
 
 /** What is wrong with everything, above every view. */
@@ -158,7 +184,11 @@ function banner() {
     return notice('bad', 'There is no shared memory.', ...prose('Add `api_abuse_zone abuse:32m;` to http and reload.'));
   }
   if (!status.health.detector.up) {
-    return notice('bad', 'No detector is at work.', 'Denials that exist hold until they expire, new ones are not made. The error log says why.');
+    return notice(
+      'bad',
+      'No detector is at work.',
+      'Denials that exist hold until they expire, new ones are not made. The error log says why.',
+    );
   }
   return null;
 }
@@ -166,16 +196,22 @@ function banner() {
 function frame() {
   const { status, error, paused } = state;
   const denied = status?.applications.reduce((all, { denied_sources: count }) => all + count, 0);
-  update(element('facts'), status && [modePill(status.mode), h('span', null, h('b', null, number(denied)), ' denied now'),
-    h('span', { class: 'wide' }, `version ${visible(status.version)}`)]);
+  update(
+    element('facts'),
+    status && [
+      modePill(status.mode),
+      h('span', null, h('b', null, number(denied)), ' denied now'),
+      h('span', { class: 'wide' }, `version ${visible(status.version)}`),
+    ],
+  );
   const live = element('live');
   const text = error ? 'No answer' : paused ? 'Paused' : status ? 'Live' : 'Connecting';
   live.setAttribute('aria-pressed', String(!paused));
   live.dataset.state = text.toLowerCase();
   live.title = paused ? 'Go on updating' : 'Stop updating';
   if (element('live-text').textContent !== text) element('live-text').textContent = text;
-  const stale = error && state.data
-    ? `${visible(error.message)} What you see is of ${clock(state.lost)}; asking again.` : '';
+  const stale =
+    error && state.data ? `${visible(error.message)} What you see is of ${clock(state.lost)}; asking again.` : '';
   if (element('stale').textContent !== stale) element('stale').textContent = stale;
 }
 
@@ -183,7 +219,9 @@ const THEMES = ['auto', 'light', 'dark'];
 
 function theme() {
   const root = document.documentElement;
-  const label = () => { element('theme').textContent = `Theme: ${root.dataset.theme ?? 'auto'}`; };
+  const label = () => {
+    element('theme').textContent = `Theme: ${root.dataset.theme ?? 'auto'}`;
+  };
   element('theme').onclick = () => {
     const next = THEMES[(THEMES.indexOf(root.dataset.theme ?? 'auto') + 1) % THEMES.length];
     if (next === 'auto') delete root.dataset.theme;
@@ -208,7 +246,9 @@ element('live').onclick = () => {
   else tick(true);
   frame();
 };
-document.addEventListener('visibilitychange', () => (document.hidden ? clearTimeout(state.timer) : !state.paused && tick(true)));
+document.addEventListener('visibilitychange', () =>
+  document.hidden ? clearTimeout(state.timer) : !state.paused && tick(true),
+);
 addEventListener('hashchange', navigate);
 theme();
 navigate();

@@ -3,8 +3,18 @@
 
 const SVG = 'http://www.w3.org/2000/svg';
 const SVG_TAGS = new Set(['svg', 'path', 'rect', 'g', 'line', 'circle']);
-const HANDLERS = ['onclick', 'oninput', 'onchange', 'onsubmit', 'onkeydown', 'onpointermove',
-  'onpointerleave', 'onscroll', 'onfocus', 'onblur'];
+const HANDLERS = [
+  'onclick',
+  'oninput',
+  'onchange',
+  'onsubmit',
+  'onkeydown',
+  'onpointermove',
+  'onpointerleave',
+  'onscroll',
+  'onfocus',
+  'onblur',
+];
 
 /**
  * An element. `props`: attributes; `on…` functions; `style`, an object of CSS properties; `value`,
@@ -12,9 +22,7 @@ const HANDLERS = ['onclick', 'oninput', 'onchange', 'onsubmit', 'onkeydown', 'on
  * numbers, arrays of them; null and false are left out.
  */
 export function h(tag, props, ...children) {
-  const element = SVG_TAGS.has(tag)
-    ? document.createElementNS(SVG, tag)
-    : document.createElement(tag);
+  const element = SVG_TAGS.has(tag) ? document.createElementNS(SVG, tag) : document.createElement(tag);
   for (const [name, value] of Object.entries(props ?? {})) set(element, name, value);
   append(element, children);
   return element;

@@ -7,7 +7,11 @@ import { THREATS, compact, day, hour, moment, number, plural, threatClass, visib
 import { empty, field, meter, raw, select, table, threatMark, time } from './ui.js';
 
 const HOUR_MS = 3_600_000;
-const SPANS = [['30', '30 days'], ['7', '7 days'], ['1', '24 hours']];
+const SPANS = [
+  ['30', '30 days'],
+  ['7', '7 days'],
+  ['1', '24 hours'],
+];
 /** Hours of a bar. */
 const STEP = { 30: 24, 7: 6, 1: 1 };
 
@@ -22,26 +26,51 @@ export const history = {
     const label = new Map(SPANS).get(span);
     const buckets = grouped(data.hours, Number(span), STEP[span], now);
     const choose = (name) => (event) => go({ [name]: event.target.value });
-    return h('div', null,
+    return h(
+      'div',
+      null,
       h('h1', { tabindex: '-1' }, 'History'),
-      h('form', { class: 'filters', 'aria-label': 'What is shown', onsubmit: (event) => event.preventDefault() },
+      h(
+        'form',
+        { class: 'filters', 'aria-label': 'What is shown', onsubmit: (event) => event.preventDefault() },
         field('Time', select('days', span, SPANS, choose('days'))),
-        field('Application', select('application', route.args.application ?? '', [['', 'All'], ...status.applications.map(({ name }) => [name, visible(name)])], choose('application')))),
+        field(
+          'Application',
+          select(
+            'application',
+            route.args.application ?? '',
+            [['', 'All'], ...status.applications.map(({ name }) => [name, visible(name)])],
+            choose('application'),
+          ),
+        ),
+      ),
       data.hours.length === 0
         ? empty('Nothing has happened yet.', 'Counts appear here with the first request, and are kept for 30 days.')
-        : [charts(buckets, label), tops(data.top, now)]);
+        : [charts(buckets, label), tops(data.top, now)],
+    );
   },
 };
 
 /** Rows of hours as bars of `step` hours; the last one holds the current hour. */
 function grouped(rows, span, step, now) {
   const end = Math.floor(now / HOUR_MS) * HOUR_MS + HOUR_MS;
-  const count = span * 24 / step;
+  const count = (span * 24) / step;
   const buckets = Array.from({ length: count }, (_, index) => {
     const start = end - (count - index) * step * HOUR_MS;
     const marks = Math.max(1, Math.floor(count / 6));
-    const text = step === 24 ? day(start + HOUR_MS * 12) : step === 1 ? `${hour(start)} to ${hour(start + HOUR_MS)}` : `${day(start)}, ${hour(start)} to ${hour(start + step * HOUR_MS)}`;
-    return { label: text, axis: (count - 1 - index) % marks === 0 ? (step === 1 ? hour(start) : day(start + step * HOUR_MS / 2)) : '', requests: 0, denied: 0, threats: {} };
+    const text =
+      step === 24
+        ? day(start + HOUR_MS * 12)
+        : step === 1
+          ? `${hour(start)} to ${hour(start + HOUR_MS)}`
+          : `${day(start)}, ${hour(start)} to ${hour(start + step * HOUR_MS)}`;
+    return {
+      label: text,
+      axis: (count - 1 - index) % marks === 0 ? (step === 1 ? hour(start) : day(start + (step * HOUR_MS) / 2)) : '',
+      requests: 0,
+      denied: 0,
+      threats: {},
+    };
   });
   for (const row of rows) {
     const bucket = buckets[count - 1 - Math.floor((end - 1 - new Date(row.hour).getTime()) / HOUR_MS / step)];
@@ -56,43 +85,82 @@ function grouped(rows, span, step, now) {
 function charts(buckets, span) {
   const sum = (of) => buckets.reduce((all, bucket) => all + of(bucket), 0);
   const convictions = sum(({ threats }) => Object.values(threats).reduce((a, b) => a + b, 0));
-  return h('div', { class: 'chart-stack' },
-    h('section', { class: 'card', 'aria-label': 'Convictions' }, bars({
-      id: 'history-threats', title: `Convictions by threat, ${span}`,
-      buckets: buckets.map(({ label, axis, threats }) => ({ label, axis, values: threats })),
-      series: THREATS.map(([key, label]) => ({ key, label, class: threatClass(key) })),
-      sum: plural(convictions, 'conviction'),
-    })),
-    h('section', { class: 'card', 'aria-label': 'Requests' }, bars({
-      id: 'history-traffic', title: `Requests, ${span}`,
-      buckets: buckets.map(({ label, axis, requests, denied }) => ({ label, axis, values: { denied, served: Math.max(0, requests - denied) } })),
-      series: [{ key: 'denied', label: 'denied', class: 'bar-denied' }, { key: 'served', label: 'served', class: 'bar-served' }],
-      sum: `${compact(sum(({ requests }) => requests))} requests, ${compact(sum(({ denied }) => denied))} denied`,
-    })));
+  return h(
+    'div',
+    { class: 'chart-stack' },
+    h(
+      'section',
+      { class: 'card', 'aria-label': 'Convictions' },
+      bars({
+        id: 'history-threats',
+        title: `Convictions by threat, ${span}`,
+        buckets: buckets.map(({ label, axis, threats }) => ({ label, axis, values: threats })),
+        series: THREATS.map(([key, label]) => ({ key, label, class: threatClass(key) })),
+        sum: plural(convictions, 'conviction'),
+      }),
+    ),
+    h(
+      'section',
+      { class: 'card', 'aria-label': 'Requests' },
+      bars({
+        id: 'history-traffic',
+        title: `Requests, ${span}`,
+        buckets: buckets.map(({ label, axis, requests, denied }) => ({
+          label,
+          axis,
+          values: { denied, served: Math.max(0, requests - denied) },
+        })),
+        series: [
+          { key: 'denied', label: 'denied', class: 'bar-denied' },
+          { key: 'served', label: 'served', class: 'bar-served' },
+        ],
+        sum: `${compact(sum(({ requests }) => requests))} requests, ${compact(sum(({ denied }) => denied))} denied`,
+      }),
+    ),
+  );
 }
 
 function tops({ sources, endpoints, detectors }, now) {
-  return h('div', { class: 'tops ranks' },
+  return h(
+    'div',
+    { class: 'tops ranks' },
     top('Sources', sources, [
-      { label: 'Address', cell: (row) => raw(row.address) }, { label: 'Threat', cell: (row) => threatMark(row.threat) },
+      { label: 'Address', cell: (row) => raw(row.address) },
+      { label: 'Threat', cell: (row) => threatMark(row.threat) },
       { label: 'Last', cell: (row) => time(row.last, moment(row.last, now)) },
     ]),
     top('Targets', endpoints, [
-      { label: 'Endpoint', cell: (row) => raw(row.endpoint, 'wrap') }, { label: 'Application', cell: (row) => raw(row.application) },
+      { label: 'Endpoint', cell: (row) => raw(row.endpoint, 'wrap') },
+      { label: 'Application', cell: (row) => raw(row.application) },
     ]),
     top('Detectors', detectors, [
-      { label: 'Detector', cell: (row) => words(row.measure) }, { label: 'Threat', cell: (row) => threatMark(row.threat) },
-    ]));
+      { label: 'Detector', cell: (row) => words(row.measure) },
+      { label: 'Threat', cell: (row) => threatMark(row.threat) },
+    ]),
+  );
 }
 
 function top(title, rows, columns) {
   const most = Math.max(1, ...rows.map(({ convictions }) => convictions));
-  return h('section', { class: 'card', 'aria-labelledby': `top-${title}` }, h('h2', { id: `top-${title}` }, title),
-    rows.length === 0 ? empty('None.', 'Nobody was convicted in this time.') : table(`${title} with most convictions`, [
-      ...columns.map(({ label }, index) => ({ label, class: index === 0 ? 'col-wide' : '' })), { label: 'Convictions', class: 'right' },
-    ], rows.map((row, index) => ({
-      key: String(index),
-      cells: [...columns.map(({ cell }) => cell(row)),
-        h('span', { class: 'counted' }, meter(row.convictions / most), h('b', null, number(row.convictions)))],
-    }))));
+  return h(
+    'section',
+    { class: 'card', 'aria-labelledby': `top-${title}` },
+    h('h2', { id: `top-${title}` }, title),
+    rows.length === 0
+      ? empty('None.', 'Nobody was convicted in this time.')
+      : table(
+          `${title} with most convictions`,
+          [
+            ...columns.map(({ label }, index) => ({ label, class: index === 0 ? 'col-wide' : '' })),
+            { label: 'Convictions', class: 'right' },
+          ],
+          rows.map((row, index) => ({
+            key: String(index),
+            cells: [
+              ...columns.map(({ cell }) => cell(row)),
+              h('span', { class: 'counted' }, meter(row.convictions / most), h('b', null, number(row.convictions))),
+            ],
+          })),
+        ),
+  );
 }

@@ -10,7 +10,11 @@ export function statePill(state) {
 }
 
 export function modePill(mode) {
-  return h('span', { class: `pill mode-${['block', 'monitor', 'off'].includes(mode) ? mode : 'mixed'}` }, `${visible(mode)} mode`);
+  return h(
+    'span',
+    { class: `pill mode-${['block', 'monitor', 'off'].includes(mode) ? mode : 'mixed'}` },
+    `${visible(mode)} mode`,
+  );
 }
 
 export function actionPill(action) {
@@ -19,16 +23,29 @@ export function actionPill(action) {
 }
 
 export function threatMark(slug) {
-  return h('span', { class: `threat ${threatClass(slug)}` },
-    h('span', { class: 'swatch', 'aria-hidden': 'true' }), threatName(slug));
+  return h(
+    'span',
+    { class: `threat ${threatClass(slug)}` },
+    h('span', { class: 'swatch', 'aria-hidden': 'true' }),
+    threatName(slug),
+  );
 }
 
 /** Address and fingerprint, or session. */
 export function source(key) {
   const print = fingerprint(key);
-  return h('span', { class: 'source' }, h('bdi', { class: 'mono' }, who(key)),
-    print && h('span', { class: 'print', title: `Fingerprint of the client: ${visible(key.fingerprint)}` },
-      h('span', { class: 'unseen' }, ' fingerprint '), `#${print}`));
+  return h(
+    'span',
+    { class: 'source' },
+    h('bdi', { class: 'mono' }, who(key)),
+    print &&
+      h(
+        'span',
+        { class: 'print', title: `Fingerprint of the client: ${visible(key.fingerprint)}` },
+        h('span', { class: 'unseen' }, ' fingerprint '),
+        `#${print}`,
+      ),
+  );
 }
 
 /** Untrusted text as it is. */
@@ -77,16 +94,31 @@ export function meter(share, className = '', label = null) {
  */
 export function table(caption, columns, rows, className = '') {
   const head = columns.map(({ label, class: name, hidden }) =>
-    h('th', { scope: 'col', role: 'columnheader', class: name }, hidden ? h('span', { class: 'unseen' }, label) : label));
-  const cell = (content, index) => (index === 0
-    ? h('th', { scope: 'row', role: 'rowheader', class: columns[0].class }, content)
-    : h('td', { role: 'cell', class: columns[index].class }, content));
-  return h('div', { class: `table-box ${className}`, role: 'region', 'aria-label': caption, tabindex: '0' },
-    h('table', { role: 'table' },
+    h(
+      'th',
+      { scope: 'col', role: 'columnheader', class: name },
+      hidden ? h('span', { class: 'unseen' }, label) : label,
+    ),
+  );
+  const cell = (content, index) =>
+    index === 0
+      ? h('th', { scope: 'row', role: 'rowheader', class: columns[0].class }, content)
+      : h('td', { role: 'cell', class: columns[index].class }, content);
+  return h(
+    'div',
+    { class: `table-box ${className}`, role: 'region', 'aria-label': caption, tabindex: '0' },
+    h(
+      'table',
+      { role: 'table' },
       h('caption', { class: 'unseen' }, caption),
       h('thead', { role: 'rowgroup' }, h('tr', { role: 'row' }, head)),
-      h('tbody', { role: 'rowgroup' }, rows.map(({ key, cells }) =>
-        h('tr', { role: 'row', 'data-key': key }, cells.map(cell))))));
+      h(
+        'tbody',
+        { role: 'rowgroup' },
+        rows.map(({ key, cells }) => h('tr', { role: 'row', 'data-key': key }, cells.map(cell))),
+      ),
+    ),
+  );
 }
 
 let toastNumber = 0;
@@ -119,9 +151,22 @@ export function ask({ title, text, fields = [], label, danger = false, act }) {
       confirm.disabled = false;
     }
   };
-  dialog.replaceChildren(h('form', { onsubmit: submit },
-    h('h2', { id: 'dialog-title' }, title), h('div', { class: 'dialog-text' }, text), fields, trouble,
-    h('div', { class: 'dialog-buttons' }, button('Cancel', () => dialog.close()), confirm)));
+  dialog.replaceChildren(
+    h(
+      'form',
+      { onsubmit: submit },
+      h('h2', { id: 'dialog-title' }, title),
+      h('div', { class: 'dialog-text' }, text),
+      fields,
+      trouble,
+      h(
+        'div',
+        { class: 'dialog-buttons' },
+        button('Cancel', () => dialog.close()),
+        confirm,
+      ),
+    ),
+  );
   dialog.onclose = () => {
     update(dialog);
     const target = before?.isConnected ? before : document.querySelector('h1');
@@ -132,12 +177,20 @@ export function ask({ title, text, fields = [], label, danger = false, act }) {
 }
 
 export function field(label, control, hint = null) {
-  return h('label', { class: 'field' }, h('span', { class: 'field-label' }, label), control,
-    hint && h('span', { class: 'hint' }, hint));
+  return h(
+    'label',
+    { class: 'field' },
+    h('span', { class: 'field-label' }, label),
+    control,
+    hint && h('span', { class: 'hint' }, hint),
+  );
 }
 
 /** A choice; `options`: pairs of value and label. */
 export function select(name, value, options, onchange = null) {
-  return h('select', { name, onchange, value: null },
-    options.map(([key, label]) => h('option', { value: key, selected: key === value }, label)));
+  return h(
+    'select',
+    { name, onchange, value: null },
+    options.map(([key, label]) => h('option', { value: key, selected: key === value }, label)),
+  );
 }

@@ -20,15 +20,26 @@ export class VirtualTable {
     this.total = 0;
     this.generation = 0;
     this.body = h('tbody', { role: 'rowgroup' });
-    this.table = h('table', { class: 'virtual', role: 'table', 'aria-rowcount': 1 },
+    this.table = h(
+      'table',
+      { class: 'virtual', role: 'table', 'aria-rowcount': 1 },
       h('caption', { class: 'unseen' }, caption),
-      h('thead', { role: 'rowgroup' }, h('tr', { role: 'row', 'aria-rowindex': 1 }, columns.map(({ label, class: name }) =>
-        h('th', { scope: 'col', role: 'columnheader', class: name }, label)))),
-      this.body);
-    this.box = h('div', {
-      class: 'table-box tall', role: 'region', 'aria-label': caption, tabindex: '0',
-      onscroll: () => this.draw(),
-    }, this.table);
+      h(
+        'thead',
+        { role: 'rowgroup' },
+        h(
+          'tr',
+          { role: 'row', 'aria-rowindex': 1 },
+          columns.map(({ label, class: name }) => h('th', { scope: 'col', role: 'columnheader', class: name }, label)),
+        ),
+      ),
+      this.body,
+    );
+    this.box = h(
+      'div',
+      { class: 'table-box tall', role: 'region', 'aria-label': caption, tabindex: '0', onscroll: () => this.draw() },
+      this.table,
+    );
     this.observer = new ResizeObserver(() => this.draw());
     this.observer.observe(this.box);
   }
@@ -80,7 +91,10 @@ export class VirtualTable {
   inSight() {
     const height = this.height();
     const first = Math.max(0, Math.floor(this.box.scrollTop / height) - MARGIN);
-    const last = Math.min(Math.max(0, this.total - 1), Math.ceil((this.box.scrollTop + (this.box.clientHeight || 600)) / height) + MARGIN);
+    const last = Math.min(
+      Math.max(0, this.total - 1),
+      Math.ceil((this.box.scrollTop + (this.box.clientHeight || 600)) / height) + MARGIN,
+    );
     return [Math.min(first, last), last];
   }
 
@@ -93,8 +107,13 @@ export class VirtualTable {
       if (!this.pages.has(page)) this.fetch(page);
       rows.push(this.oneRow(index, this.pages.get(page)?.entries[index % PAGE]));
     }
-    const gap = (count, key) => count > 0 && h('tr', { class: 'gap', 'data-key': key, 'aria-hidden': 'true' },
-      h('td', { colspan: this.columns.length, style: { height: `${count * height}px` } }));
+    const gap = (count, key) =>
+      count > 0 &&
+      h(
+        'tr',
+        { class: 'gap', 'data-key': key, 'aria-hidden': 'true' },
+        h('td', { colspan: this.columns.length, style: { height: `${count * height}px` } }),
+      );
     this.table.setAttribute('aria-rowcount', String(this.total + 1));
     const focused = this.box.contains(document.activeElement);
     update(this.body, gap(first, 'above'), rows, gap(this.total - 1 - last, 'below'));
@@ -104,9 +123,13 @@ export class VirtualTable {
 
   oneRow(index, entry) {
     const cells = entry
-      ? this.row(entry).map((cell, column) => h(column ? 'td' : 'th', {
-        class: this.columns[column].class, scope: column ? null : 'row', role: column ? 'cell' : 'rowheader',
-      }, cell))
+      ? this.row(entry).map((cell, column) =>
+          h(
+            column ? 'td' : 'th',
+            { class: this.columns[column].class, scope: column ? null : 'row', role: column ? 'cell' : 'rowheader' },
+            cell,
+          ),
+        )
       : h('td', { role: 'cell', colspan: this.columns.length, class: 'waiting' }, '…');
     return h('tr', { role: 'row', 'aria-rowindex': index + 2, 'data-key': entry?.id ?? `row-${index}` }, cells);
   }

@@ -12,7 +12,9 @@ const HEADER = { 'X-API-Abuse': '1' };
 const JSON_TYPE = { 'Content-Type': 'application/json' };
 
 let it;
-before(async () => { it = await target({ denials: 40 }); });
+before(async () => {
+  it = await target({ denials: 40 });
+});
 after(() => it.close());
 
 /** {status, headers, body} of a call. */
@@ -48,7 +50,15 @@ describe('answers', () => {
     assert.ok(body.applications.length > 0);
     for (const one of body.applications) {
       assert.ok(['no_traffic', 'learning', 'ready', 'tripped'].includes(one.state));
-      assert.deepEqual(Object.keys(one.requests).sort(), ['ALLOWED', 'BYPASSED', 'DENIED', 'DENIED_MONITOR', 'PASSED', 'THROTTLED', 'THROTTLED_MONITOR']);
+      assert.deepEqual(Object.keys(one.requests).sort(), [
+        'ALLOWED',
+        'BYPASSED',
+        'DENIED',
+        'DENIED_MONITOR',
+        'PASSED',
+        'THROTTLED',
+        'THROTTLED_MONITOR',
+      ]);
       assert.deepEqual(Object.keys(one.would_deny), ['safe', 'normal', 'paranoid']);
       assert.ok(Number.isInteger(one.denied_sources) && Array.isArray(one.notes));
       assert.ok(one.learning.remaining_seconds <= one.learning.duration_seconds);
@@ -71,7 +81,10 @@ describe('answers', () => {
     assert.deepEqual(times, [...times].sort().reverse());
     if (all.total < 4) return;
     const { body: page } = await call('denylist?limit=2&offset=2&sort=-since');
-    assert.deepEqual(page.entries.map(({ id }) => id), all.entries.slice(2, 4).map(({ id }) => id));
+    assert.deepEqual(
+      page.entries.map(({ id }) => id),
+      all.entries.slice(2, 4).map(({ id }) => id),
+    );
     assert.deepEqual([page.total, page.offset, page.limit], [all.total, 2, 2]);
   });
 
@@ -131,24 +144,53 @@ describe('answers', () => {
     const made = await change('POST', 'allowlist', { address: '198.51.101.0/24', comment: 'ours' });
     assert.equal(made.status, 201);
     assert.equal((await call('denylist?q=198.51.101.9')).body.total, 0);
-    assert.equal((await change('POST', 'denylist', { application: name, address: '198.51.101.9' })).body.code, 'allowlisted');
+    assert.equal(
+      (await change('POST', 'denylist', { application: name, address: '198.51.101.9' })).body.code,
+      'allowlisted',
+    );
     assert.equal((await change('DELETE', `allowlist/${made.body.id}`)).status, 204);
   });
 });
 
 /** Each is refused with this status and code: [what, status, code, path, options]. */
-const json = (body) => ({ method: 'POST', headers: { ...HEADER, ...JSON_TYPE }, body: typeof body === 'string' ? body : JSON.stringify(body) });
+const json = (body) => ({
+  method: 'POST',
+  headers: { ...HEADER, ...JSON_TYPE },
+  body: typeof body === 'string' ? body : JSON.stringify(body),
+});
 const REFUSED = [
   ['no header', 403, 'header_missing', 'allowlist', { ...json({ address: '192.0.2.1' }), headers: JSON_TYPE }],
-  ['another value of the header', 403, 'header_missing', 'allowlist', { ...json({ address: '192.0.2.1' }), headers: { ...JSON_TYPE, 'X-API-Abuse': '0' } }],
-  ['cross-site', 403, 'header_missing', 'allowlist', { ...json({ address: '192.0.2.1' }), headers: { ...HEADER, ...JSON_TYPE, 'Sec-Fetch-Site': 'cross-site' } }],
+  [
+    'another value of the header',
+    403,
+    'header_missing',
+    'allowlist',
+    { ...json({ address: '192.0.2.1' }), headers: { ...JSON_TYPE, 'X-API-Abuse': '0' } },
+  ],
+  [
+    'cross-site',
+    403,
+    'header_missing',
+    'allowlist',
+    { ...json({ address: '192.0.2.1' }), headers: { ...HEADER, ...JSON_TYPE, 'Sec-Fetch-Site': 'cross-site' } },
+  ],
   ['wrong method', 405, 'wrong_method', 'status', { method: 'POST', headers: HEADER }],
   ['PUT', 405, 'wrong_method', 'denylist', { method: 'PUT', headers: HEADER }],
   ['oversized', 413, 'too_large', 'allowlist', json({ address: '192.0.2.1', comment: 'x'.repeat(5000) })],
   ['cut off', 400, 'bad_json', 'allowlist', json('{"address":"192.0.2.1"')],
   ['no object', 400, 'bad_json', 'allowlist', json('[1]')],
   ['empty', 400, 'bad_json', 'allowlist', json('')],
-  ['a form', 415, 'wrong_type', 'allowlist', { method: 'POST', headers: { ...HEADER, 'Content-Type': 'application/x-www-form-urlencoded' }, body: 'address=192.0.2.1' }],
+  [
+    'a form',
+    415,
+    'wrong_type',
+    'allowlist',
+    {
+      method: 'POST',
+      headers: { ...HEADER, 'Content-Type': 'application/x-www-form-urlencoded' },
+      body: 'address=192.0.2.1',
+    },
+  ],
   ['host bits', 422, 'host_bits', 'allowlist', json({ address: '192.0.2.7/24' })],
   ['no address', 422, 'bad_address', 'allowlist', json({ address: '192.0.2.256' })],
   ['a number', 422, 'bad_address', 'allowlist', json({ address: 7 })],
@@ -156,7 +198,13 @@ const REFUSED = [
   ['long comment', 422, 'bad_comment', 'allowlist', json({ address: '192.0.2.1', comment: 'é'.repeat(65) })],
   ['misspelt member', 422, 'unknown_member', 'allowlist', json({ address: '192.0.2.1', commment: '' })],
   ['missing member', 422, 'missing_member', 'denylist', json({ address: '192.0.2.1' })],
-  ['unknown application', 422, 'unknown_application', 'denylist', json({ application: 'no such application', address: '198.51.100.251' })],
+  [
+    'unknown application',
+    422,
+    'unknown_application',
+    'denylist',
+    json({ application: 'no such application', address: '198.51.100.251' }),
+  ],
   ['unknown denial', 404, 'unknown_id', 'denylist/0-0-0-0', { method: 'DELETE', headers: HEADER }],
   ['unknown allowance', 404, 'unknown_id', 'allowlist/zz', { method: 'DELETE', headers: HEADER }],
   ['unknown incident', 404, 'unknown_id', 'incidents/ffffffffffffffff', {}],
@@ -194,13 +242,19 @@ describe('is refused, and changes nothing:', () => {
 
 describe('files', () => {
   test('carry the policy and their type', async () => {
-    for (const [name, type] of [['', 'text/html'], ['app.js', 'text/javascript'], ['base.css', 'text/css'], ['icon.svg', 'image/svg+xml']]) {
+    for (const [name, type] of [
+      ['', 'text/html'],
+      ['app.js', 'text/javascript'],
+      ['base.css', 'text/css'],
+      ['icon.svg', 'image/svg+xml'],
+    ]) {
       const response = await fetch(new URL(name, it.url));
       assert.equal(response.status, 200, name);
       assert.ok(response.headers.get('content-type').startsWith(type), name);
       assert.equal(response.headers.get('x-content-type-options'), 'nosniff');
       const policy = response.headers.get('content-security-policy');
-      for (const part of ["default-src 'none'", "script-src 'self'", "connect-src 'self'", "frame-ancestors 'none'"]) assert.ok(policy.includes(part), policy);
+      for (const part of ["default-src 'none'", "script-src 'self'", "connect-src 'self'", "frame-ancestors 'none'"])
+        assert.ok(policy.includes(part), policy);
       assert.ok(!policy.includes('unsafe'), policy);
     }
   });

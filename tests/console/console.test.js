@@ -7,8 +7,14 @@ import { after, before, describe, test } from 'node:test';
 import { WIDTHS, accessible, innocent, launch, open, view } from './browser.js';
 import { attackable, target, until } from './target.js';
 
-const VIEWS = [['', 'Overview'], ['denylist', 'Denylist'], ['allowlist', 'Allowlist'],
-  ['incidents', 'Incidents'], ['history', 'History'], ['health', 'Health']];
+const VIEWS = [
+  ['', 'Overview'],
+  ['denylist', 'Denylist'],
+  ['allowlist', 'Allowlist'],
+  ['incidents', 'Incidents'],
+  ['history', 'History'],
+  ['health', 'Health'],
+];
 const LIMIT = { timeout: 180_000 };
 
 let browser;
@@ -79,8 +85,8 @@ async function explained(page, address) {
   assert.match(normal, /^< [0-9.,]+$/);
   assert.match(multiple, /^[0-9.,]+x$/);
   assert.ok(seen > bound, `${value} is not above ${bound}`);
-  assert.ok(Math.abs(parseFloat(multiple.replaceAll(',', '')) - seen / bound) <= seen / bound * 0.1, multiple);
-  assert.ok(await page.locator('.requests tbody tr').count() > 0, 'exemplar requests');
+  assert.ok(Math.abs(parseFloat(multiple.replaceAll(',', '')) - seen / bound) <= (seen / bound) * 0.1, multiple);
+  assert.ok((await page.locator('.requests tbody tr').count()) > 0, 'exemplar requests');
   for (const name of ['Timeline', 'Who else is at this address', 'Why this source and not another']) {
     await page.getByRole('heading', { name }).waitFor();
   }
@@ -119,7 +125,7 @@ async function skip(page) {
 /** The keys of a chart read its bars. */
 async function chart(page) {
   const plot = page.locator('.plot').first();
-  if (await plot.count() === 0) return;
+  if ((await plot.count()) === 0) return;
   const readout = page.locator('.readout').first();
   const sum = await readout.innerText();
   await plot.focus();
@@ -135,7 +141,9 @@ async function chart(page) {
 async function dialog(page) {
   await page.locator('nav a', { hasText: 'Allowlist' }).focus();
   await page.keyboard.press('Enter');
-  await page.waitForFunction(() => document.activeElement.tagName === 'H1' && document.activeElement.textContent === 'Allowlist');
+  await page.waitForFunction(
+    () => document.activeElement.tagName === 'H1' && document.activeElement.textContent === 'Allowlist',
+  );
   await page.keyboard.press('Tab');
   assert.equal(await focused(page), 'Allow an address');
   await page.keyboard.press('Enter');

@@ -14,7 +14,9 @@ const PICTURES = [
 ];
 
 const mock = await start({ denials: 40, hostile: false, seed: 3 });
-const { id } = mock.world.incidents.find(({ plot, application }) => plot.agent === 'gobuster/3.6' && application === 'shop');
+const { id } = mock.world.incidents.find(
+  ({ plot, application }) => plot.agent === 'gobuster/3.6' && application === 'shop',
+);
 const browser = await launch();
 for (const [name, width, height, scheme, path, heading] of PICTURES) {
   const page = await open(browser, mock.url, { width, scheme });

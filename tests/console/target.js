@@ -24,7 +24,8 @@ export async function target(options = {}) {
   const mock = await start(options);
   const last = { id: '' };
   return {
-    url: mock.url, mock,
+    url: mock.url,
+    mock,
     /** Somebody is convicted; the address. */
     async attack() {
       const incident = mock.world.convict(PLOTS[0], Date.now(), 'shop');
@@ -48,12 +49,19 @@ function outside() {
       const { stdout } = await run('/bin/sh', ['-c', CONSOLE_ATTACK], { timeout: 120_000 });
       return stdout.trim().split('\n').at(-1);
     },
-    served: () => run('/bin/sh', ['-c', CONSOLE_PROBE], { timeout: 30_000 }).then(() => true, () => false),
+    served: () =>
+      run('/bin/sh', ['-c', CONSOLE_PROBE], { timeout: 30_000 }).then(
+        () => true,
+        () => false,
+      ),
     async close() {},
   };
 }
 
 /** Waits until `holds` returns true; the test's own time limit ends it. */
 export async function until(holds) {
-  while (!await holds()) await new Promise((resolve) => { setTimeout(resolve, 50); });
+  while (!(await holds()))
+    await new Promise((resolve) => {
+      setTimeout(resolve, 50);
+    });
 }

@@ -3,7 +3,7 @@
 /** An IPv4 address for each number, in 10.0.0.0/8 and shuffled. */
 export function addressOf(number) {
   const mixed = Math.imul(number, 0x9e3779b1) >>> 8;
-  return `10.${mixed >>> 16 & 255}.${mixed >>> 8 & 255}.${mixed & 255}`;
+  return `10.${(mixed >>> 16) & 255}.${(mixed >>> 8) & 255}.${mixed & 255}`;
 }
 
 /** {version, value, bits}: `value` a BigInt; null when the text is no address or CIDR. */
@@ -21,7 +21,7 @@ export function parse(text) {
 function parse4(text) {
   const parts = text.split('.');
   if (parts.length !== 4 || !parts.every((part) => /^(0|[1-9]\d{0,2})$/.test(part) && Number(part) < 256)) return null;
-  return parts.reduce((value, part) => value << 8n | BigInt(part), 0n);
+  return parts.reduce((value, part) => (value << 8n) | BigInt(part), 0n);
 }
 
 function parse6(text) {
@@ -33,7 +33,7 @@ function parse6(text) {
   if (halves.length === 1 ? missing !== 0 : missing < 1) return null;
   const all = halves.length === 1 ? groups[0] : [...groups[0], ...Array(missing).fill('0'), ...groups[1]];
   if (!all.every((group) => /^[0-9a-f]{1,4}$/i.test(group))) return null;
-  return { version: 6, value: all.reduce((value, group) => value << 16n | BigInt(`0x${group}`), 0n) };
+  return { version: 6, value: all.reduce((value, group) => (value << 16n) | BigInt(`0x${group}`), 0n) };
 }
 
 /** Bits of the address below its prefix. */
@@ -41,6 +41,9 @@ export const hostBits = ({ value, bits, width }) => value & ((1n << BigInt(width
 
 export function contains(network, address) {
   const shift = BigInt(network.width - network.bits);
-  return network.version === address.version && address.bits >= network.bits
-    && network.value >> shift === address.value >> shift;
+  return (
+    network.version === address.version &&
+    address.bits >= network.bits &&
+    network.value >> shift === address.value >> shift
+  );
 }

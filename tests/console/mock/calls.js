@@ -1,16 +1,8 @@
-// The calls of docs/api.md over a World. Each returns {status, body, headers}; Problem is what is refused.
+// The other calls of docs/api.md over a World. Each returns {status, body, headers}; a Problem is what is refused.
 
-import { contains, hostBits, parse } from './address.js';
-import { THREATS, HOUR_MS, rfc3339 } from './world.js';
-
-export class Problem extends Error {
-  constructor(status, code, detail, field) {
-    super(detail);
-    Object.assign(this, { status, code, field });
-  }
-}
-
-const ok = (body, status = 200, headers = {}) => ({ status, body, headers });
+import { contains, parse } from './address.js';
+import { addressIn, checkThreat, matches, members, ok, page, Problem, ttlOf } from './checks.js';
+import { rfc3339 } from './world.js';
 
 /** GET api/status */
 export function status(world, now) {
@@ -18,23 +10,49 @@ export function status(world, now) {
   const { up, lag, dropped, lost } = world.parts;
   const count = (name) => [...world.denylist.values()].filter((entry) => entry.application === name).length;
   return ok({
-    version: '0.1.0', nginx: '1.22.1', time: rfc3339(now), started: rfc3339(world.started), mode: world.mode ?? 'mixed',
-    applications: world.applications.map((application) => oneApplication(application, count(application.name), world, now)),
-    health: world.noZone ? null : {
-      zone: { name: 'abuse', bytes: 33_554_432 },
-      detector: { up, process: up ? 4711 : null, runs_in: 'worker', last_turn: rfc3339(now - 3), lag_seconds: lag, takeovers: 1, panics: 0 },
-      ring: { lanes: 16, claimed: 4, records_pushed: 1_884_001, records_judged: 1_884_001, records_dropped: dropped, records_invalid: 0, garbage: 0 },
-      enforcement: { count: 331, p50_seconds: 0.0022, p99_seconds: 0.0046 },
-      tables: [
-        { name: 'denylist', used: world.denylist.size, size: 131_072, lost },
-        { name: 'sources', used: 20_110, size: 32_768, lost: 0 },
-        { name: 'incidents', used: world.incidents.length, size: 2048, lost: 0 },
-        { name: 'applications', used: world.applications.length, size: 64, lost: 0 },
-        { name: 'allowlist', used: world.allowlist.size, size: 1024, lost: 0 },
-      ],
-      state_file: { path: '/var/lib/nginx/api_abuse', saved: rfc3339(now - 41_000), error: null },
-      denylist_unreadable: 0, callback_panics: 0, log_lines_dropped: 0,
-    },
+    version: '0.1.0',
+    nginx: '1.22.1',
+    time: rfc3339(now),
+    started: rfc3339(world.started),
+    mode: world.mode ?? 'mixed',
+    applications: world.applications.map((application) =>
+      oneApplication(application, count(application.name), world, now),
+    ),
+    health: world.noZone
+      ? null
+      : {
+          zone: { name: 'abuse', bytes: 33_554_432 },
+          detector: {
+            up,
+            process: up ? 4711 : null,
+            runs_in: 'worker',
+            last_turn: rfc3339(now - 3),
+            lag_seconds: lag,
+            takeovers: 1,
+            panics: 0,
+          },
+          ring: {
+            lanes: 16,
+            claimed: 4,
+            records_pushed: 1_884_001,
+            records_judged: 1_884_001,
+            records_dropped: dropped,
+            records_invalid: 0,
+            garbage: 0,
+          },
+          enforcement: { count: 331, p50_seconds: 0.0022, p99_seconds: 0.0046 },
+          tables: [
+            { name: 'denylist', used: world.denylist.size, size: 131_072, lost },
+            { name: 'sources', used: 20_110, size: 32_768, lost: 0 },
+            { name: 'incidents', used: world.incidents.length, size: 2048, lost: 0 },
+            { name: 'applications', used: world.applications.length, size: 64, lost: 0 },
+            { name: 'allowlist', used: world.allowlist.size, size: 1024, lost: 0 },
+          ],
+          state_file: { path: '/var/lib/nginx/api_abuse', saved: rfc3339(now - 41_000), error: null },
+          denylist_unreadable: 0,
+          callback_panics: 0,
+          log_lines_dropped: 0,
+        },
   });
 }
 
@@ -49,11 +67,24 @@ function oneApplication({ name, state, mode, requests, would_deny, notes }, deni
   const tripped = state === 'tripped';
   const active = quiet ? 0 : Math.max(denied + 200, name === 'shop' ? 1912 : 640);
   return {
-    name, state, mode, first: quiet ? null : rfc3339(world.started), last: quiet ? null : rfc3339(now - 300),
+    name,
+    state,
+    mode,
+    first: quiet ? null : rfc3339(world.started),
+    last: quiet ? null : rfc3339(now - 300),
     learning: { duration_seconds: 86_400, remaining_seconds: state === 'learning' ? 11_520 : quiet ? 86_400 : 0 },
-    requests, decisions, would_deny, denied_sources: denied, clients: { active, denied },
-    breaker: { open: tripped, since: tripped ? rfc3339(now - 8 * 60_000) : null,
-      denied_percent: active ? Math.round(denied / (active - denied + 1) * 1000) / 10 : 0, budget_percent: 5, trips: Number(tripped) },
+    requests,
+    decisions,
+    would_deny,
+    denied_sources: denied,
+    clients: { active, denied },
+    breaker: {
+      open: tripped,
+      since: tripped ? rfc3339(now - 8 * 60_000) : null,
+      denied_percent: active ? Math.round((denied / (active - denied + 1)) * 1000) / 10 : 0,
+      budget_percent: 5,
+      trips: Number(tripped),
+    },
     notes,
   };
 }
@@ -64,17 +95,28 @@ export function denylist(world, now, arguments_) {
   const { application, threat, type, q } = arguments_;
   const sort = arguments_.sort || '-since';
   const order = ORDERS[sort.replace(/^-/, '')];
-  if (!order) throw new Problem(400, 'bad_query', `${sort} is no order: since, expires, hits, confidence or address, with - in front when descending`, 'sort');
+  if (!order)
+    throw new Problem(
+      400,
+      'bad_query',
+      `${sort} is no order: since, expires, hits, confidence or address, with - in front when descending`,
+      'sort',
+    );
   checkThreat(threat, true);
-  const wanted = (entry) => (!application || entry.application === application)
-    && (!threat || entry.threat === (threat === 'none' ? null : threat))
-    && (!type || entry.key.type === type) && (!q || matches(q, entry));
+  const wanted = (entry) =>
+    (!application || entry.application === application) &&
+    (!threat || entry.threat === (threat === 'none' ? null : threat)) &&
+    (!type || entry.key.type === type) &&
+    (!q || matches(q, entry));
   const name = JSON.stringify([application, threat, type, q, sort, world.denylist.size]);
   const sign = sort.startsWith('-') ? -1 : 1;
-  const found = recent(name, now, () => [...world.denylist.values()].filter(wanted)
-    .map((entry) => [order(entry), entry])
-    .sort((a, b) => (a[0] < b[0] ? -sign : a[0] > b[0] ? sign : a[1].id < b[1].id ? -1 : 1))
-    .map(([, entry]) => entry));
+  const found = recent(name, now, () =>
+    [...world.denylist.values()]
+      .filter(wanted)
+      .map((entry) => [order(entry), entry])
+      .sort((a, b) => (a[0] < b[0] ? -sign : a[0] > b[0] ? sign : a[1].id < b[1].id ? -1 : 1))
+      .map(([, entry]) => entry),
+  );
   return page(found, arguments_, 1000, denial);
 }
 
@@ -91,88 +133,61 @@ function recent(name, now, make) {
 }
 
 const ORDERS = {
-  since: (entry) => entry.sinceMs, expires: (entry) => entry.expiresMs, hits: (entry) => entry.hits,
+  since: (entry) => entry.sinceMs,
+  expires: (entry) => entry.expiresMs,
+  hits: (entry) => entry.hits,
   confidence: (entry) => entry.confidence,
   address: (entry) => parse(entry.key.address ?? '::')?.value ?? 0n,
 };
 
-function checkThreat(threat, none) {
-  if (threat && !THREATS.includes(threat) && !(none && threat === 'none')) throw new Problem(400, 'bad_query', `${threat} is no threat`, 'threat');
-}
-
-function matches(text, { key, incident, id }) {
-  const network = parse(text);
-  if (network) {
-    const address = parse(key.address ?? '');
-    return address !== null && (contains(network, address) || contains(address, network));
-  }
-  const low = text.toLowerCase();
-  const starts = [key.fingerprint, key.session, incident ?? id].some((value) => value?.startsWith(low));
-  return starts || Boolean(key.address?.includes(low));
-}
-
-function page(entries, { offset = '', limit = '' }, most, shown) {
-  const number = (text, name, otherwise, least, bound) => {
-    if (text === '') return otherwise;
-    const value = Number(text);
-    if (!/^\d{1,9}$/.test(text) || value < least || value > bound) throw new Problem(400, 'bad_query', `${name} is a number from ${least} to ${bound}`, name);
-    return value;
-  };
-  const from = number(offset, 'offset', 0, 0, 1e9);
-  const count = number(limit, 'limit', most, 1, 1000);
-  return ok({ entries: entries.slice(from, from + count).map(shown), total: entries.length, offset: from, limit: count });
-}
-
 function denial({ id, application, key, threat, action, confidence, incident, sinceMs, expiresMs, ttl, hits, origin }) {
   return {
-    id, application, key, threat, action, confidence, incident, since: rfc3339(sinceMs), expires: rfc3339(expiresMs),
-    ttl_seconds: ttl / 1000, hits, origin,
+    id,
+    application,
+    key,
+    threat,
+    action,
+    confidence,
+    incident,
+    since: rfc3339(sinceMs),
+    expires: rfc3339(expiresMs),
+    ttl_seconds: ttl / 1000,
+    hits,
+    origin,
   };
-}
-
-const UNITS = { s: 1, m: 60, h: 3600, d: 86_400, w: 604_800 };
-
-/** Milliseconds of a number of seconds or a time in NGINX's syntax. */
-function ttlOf(value) {
-  const parts = typeof value === 'string' ? value.trim().split(/\s+/).map((part) => /^(\d+)([smhdw]?)$/.exec(part)) : [];
-  const seconds = typeof value === 'number' ? value
-    : parts.length && parts.every(Boolean) ? parts.reduce((all, [, count, unit]) => all + Number(count) * (UNITS[unit] ?? 1), 0) : NaN;
-  if (!(seconds >= 1 && seconds <= 365 * 86_400)) throw new Problem(422, 'bad_ttl', 'A time is from 1 second to 365 days, as in 3600 or "1h"', 'ttl');
-  return seconds * 1000;
-}
-
-function members(body, needed, optional) {
-  for (const name of Object.keys(body)) {
-    if (![...needed, ...optional].includes(name)) throw new Problem(422, 'unknown_member', `${name} is not known here`, name);
-  }
-  for (const name of needed) if (!(name in body)) throw new Problem(422, 'missing_member', `${name} is needed`, name);
-}
-
-function addressIn(body, network) {
-  const found = typeof body.address === 'string' ? parse(body.address) : null;
-  const whole = found && (found.bits === found.width || (found.version === 6 && found.bits === 64));
-  if (!found || (!network && !whole)) {
-    const what = network ? 'an IPv4 or IPv6 address or CIDR' : 'an IPv4 or IPv6 address';
-    throw new Problem(422, 'bad_address', `${body.address} is not ${what}`, 'address');
-  }
-  if (hostBits(found) !== 0n) throw new Problem(422, 'host_bits', `${body.address} has bits below its prefix`, 'address');
-  return found;
 }
 
 /** POST api/denylist */
 export function deny(world, now, body) {
   members(body, ['application', 'address'], ['ttl']);
   const address = addressIn(body, false);
-  if (!world.applications.some(({ name }) => name === body.application)) throw new Problem(422, 'unknown_application', `There is no application ${body.application}`, 'application');
+  if (!world.applications.some(({ name }) => name === body.application))
+    throw new Problem(422, 'unknown_application', `There is no application ${body.application}`, 'application');
   for (const entry of world.allowlist.values()) {
-    if (contains(parse(entry.address), address)) throw new Problem(409, 'allowlisted', `${body.address} is on the allowlist as ${entry.address}: remove it there first`, 'address');
+    if (contains(parse(entry.address), address))
+      throw new Problem(
+        409,
+        'allowlisted',
+        `${body.address} is on the allowlist as ${entry.address}: remove it there first`,
+        'address',
+      );
   }
   const ttl = ttlOf('ttl' in body ? body.ttl : 3600);
   const id = `o-${body.application.length}-${address.value.toString(16)}`;
   const was = world.denylist.get(id);
   const entry = {
-    id, application: body.application, key: { type: 'address', address: body.address }, threat: null, action: 'deny', confidence: 100,
-    incident: null, sinceMs: was?.sinceMs ?? now, expiresMs: now + ttl, ttl, hits: was?.hits ?? 0, origin: 'operator',
+    id,
+    application: body.application,
+    key: { type: 'address', address: body.address },
+    threat: null,
+    action: 'deny',
+    confidence: 100,
+    incident: null,
+    sinceMs: was?.sinceMs ?? now,
+    expiresMs: now + ttl,
+    ttl,
+    hits: was?.hits ?? 0,
+    origin: 'operator',
   };
   world.denylist.set(id, entry);
   return ok(denial(entry), was ? 200 : 201, { Location: `denylist/${id}` });
@@ -204,7 +219,9 @@ export function lift(world, now, body, id) {
 
 /** GET api/allowlist */
 export function allowlist(world, now, arguments_) {
-  const entries = [...world.allowlist.values()].filter(({ address, comment }) => !arguments_.q || address.includes(arguments_.q) || comment.includes(arguments_.q));
+  const entries = [...world.allowlist.values()].filter(
+    ({ address, comment }) => !arguments_.q || address.includes(arguments_.q) || comment.includes(arguments_.q),
+  );
   return page(entries, arguments_, 1000, (entry) => entry);
 }
 
@@ -213,10 +230,18 @@ export function allow(world, now, body) {
   members(body, ['address'], ['comment']);
   const network = addressIn(body, true);
   const comment = body.comment ?? '';
-  if (typeof comment !== 'string' || Buffer.byteLength(comment) > 128) throw new Problem(422, 'bad_comment', 'A comment has at most 128 bytes', 'comment');
+  if (typeof comment !== 'string' || Buffer.byteLength(comment) > 128)
+    throw new Problem(422, 'bad_comment', 'A comment has at most 128 bytes', 'comment');
   const id = `a-${network.value.toString(16)}-${network.bits}`;
   const was = world.allowlist.get(id);
-  const entry = { id, address: body.address, comment, application: null, since: was?.since ?? rfc3339(now), origin: 'operator' };
+  const entry = {
+    id,
+    address: body.address,
+    comment,
+    application: null,
+    since: was?.since ?? rfc3339(now),
+    origin: 'operator',
+  };
   world.allowlist.set(id, entry);
   for (const [key, { key: who }] of world.denylist) {
     const address = parse(who.address ?? '');
@@ -229,81 +254,8 @@ export function allow(world, now, body) {
 export function disallow(world, now, body, id) {
   const entry = world.allowlist.get(id);
   if (!entry) throw new Problem(404, 'unknown_id', 'There is no such entry any more');
-  if (entry.origin === 'configuration') throw new Problem(409, 'configured', 'The configuration says so: change it there');
+  if (entry.origin === 'configuration')
+    throw new Problem(409, 'configured', 'The configuration says so: change it there');
   world.allowlist.delete(id);
   return ok(null, 204);
-}
-
-/** GET api/incidents */
-export function incidents(world, now, arguments_) {
-  const { application, threat, q } = arguments_;
-  checkThreat(threat, false);
-  const found = world.incidents.filter((entry) => (!application || entry.application === application)
-    && (!threat || entry.threat === threat) && (!q || matches(q, { ...entry, incident: entry.id })));
-  return page(found, { limit: '100', ...arguments_ }, 100, (entry) => listed(world, entry));
-}
-
-function listed(world, { id, application, key, threat, action, confidence, sinceMs, expiresMs, denylist: entry, tripped, grace, plot }) {
-  return {
-    id, application, key, threat, action, confidence, since: rfc3339(sinceMs), expires: rfc3339(expiresMs),
-    denylist: world.denylist.has(entry) ? entry : null, tripped, grace, requests: plot.requests,
-  };
-}
-
-/** GET api/incidents/ID */
-export function incident(world, now, arguments_, id) {
-  const it = world.incidents.find((entry) => entry.id === id);
-  if (!it) throw new Problem(404, 'unknown_id', 'This incident is not kept any more');
-  const { plot, key, sinceMs, users } = it;
-  const type = key.type;
-  const firstMs = sinceMs - plot.seconds * 1000;
-  const times = (index) => rfc3339(sinceMs - plot.seconds * 1000 * (plot.paths.length - 1 - index) / plot.paths.length * 0.7);
-  return ok({
-    ...listed(world, it), address: it.address, first: rfc3339(firstMs), hits: world.denylist.get(it.denylist)?.hits ?? 0,
-    evidence: {
-      evidence: plot.findings[0].evidence, threshold: 20.72, shares: plot.shares, requests: plot.requests, seconds: plot.seconds,
-      findings: plot.findings.map(({ measure, unit, value, normal, evidence }) => ({
-        measure, threat: plot.threat, unit, value, normal: `< ${normal}`, multiple: `${Math.round(value / normal * 100) / 100}x`, evidence,
-      })),
-      exemplars: plot.paths.slice(0, 5).map((path, index) => ({ time: times(index), method: plot.method, path, status: plot.status, evidence: 3.9 - index * 0.4 })),
-      effective_users: type === 'client' ? Math.max(users, 2) : 0, tripped: it.tripped, grace: it.grace, user_agent: plot.agent,
-    },
-    considered: [
-      { type: 'session', outcome: type === 'session' ? 'denied' : 'absent' },
-      { type: 'client', outcome: { session: 'not_needed', client: 'denied', address: 'scattered' }[type] },
-      { type: 'address', outcome: { session: 'not_needed', client: 'shared', address: 'denied' }[type] },
-    ],
-    neighbours: type === 'session' ? [] : world.incidents.filter((other) => other !== it && other.key.address === key.address)
-      .slice(0, 16).map((other) => ({ id: other.id, key: other.key, threat: other.threat, action: other.action, since: rfc3339(other.sinceMs) })),
-    profile_version: 7,
-  });
-}
-
-/** GET api/history */
-export function history(world, now, { days = '30', application = '' }) {
-  const count = Number(days || 30);
-  if (!Number.isInteger(count) || count < 1 || count > 30) throw new Problem(400, 'bad_query', 'days is a number from 1 to 30', 'days');
-  const from = Math.floor(now / HOUR_MS) * HOUR_MS + HOUR_MS - count * 24 * HOUR_MS;
-  const mine = (row) => !application || row.application === application;
-  const hours = world.hours.filter((row) => mine(row) && Date.parse(row.hour) >= from);
-  const cases = world.incidents.filter((row) => mine(row) && row.sinceMs >= from);
-  return ok({
-    days: count, from: rfc3339(from), to: rfc3339(now), hours,
-    top: {
-      sources: top(cases.filter(({ address }) => address), ({ address }) => address,
-        ({ address, application: name, threat, sinceMs }) => ({ address, application: name, threat, last: rfc3339(sinceMs) })),
-      endpoints: top(cases, ({ plot, application: name }) => `${name} ${plot.endpoint}`, ({ plot, application: name }) => ({ endpoint: plot.endpoint, application: name })),
-      detectors: top(cases, ({ plot }) => plot.findings[0].measure, ({ plot }) => ({ measure: plot.findings[0].measure, threat: plot.threat })),
-    },
-  });
-}
-
-function top(rows, keyOf, shown) {
-  const groups = new Map();
-  for (const row of rows) {
-    const key = keyOf(row);
-    groups.set(key, [...(groups.get(key) ?? []), row]);
-  }
-  return [...groups.values()].sort((a, b) => b.length - a.length).slice(0, 10)
-    .map((group) => ({ ...shown(group[0]), convictions: group.length }));
 }

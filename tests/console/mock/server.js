@@ -5,6 +5,8 @@ import { readFile } from 'node:fs/promises';
 import http from 'node:http';
 
 import * as calls from './calls.js';
+import { Problem } from './checks.js';
+import * as incidents from './incidents.js';
 import { World } from './world.js';
 
 const CONSOLE = new URL('../../../console/', import.meta.url);
@@ -13,9 +15,16 @@ const ALWAYS = {
   'X-Content-Type-Options': 'nosniff',
   'Referrer-Policy': 'no-referrer',
   'Content-Security-Policy': [
-    "default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self' data:", "connect-src 'self'",
-    "base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'",
-    "require-trusted-types-for 'script'", "trusted-types 'none'",
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self'",
+    "img-src 'self' data:",
+    "connect-src 'self'",
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+    "require-trusted-types-for 'script'",
+    "trusted-types 'none'",
   ].join('; '),
 };
 const BODY_MAX = 4096;
@@ -27,22 +36,26 @@ const CALLS = {
   'denylist/': { PATCH: calls.extend, DELETE: calls.lift },
   allowlist: { GET: calls.allowlist, POST: calls.allow },
   'allowlist/': { DELETE: calls.disallow },
-  incidents: { GET: calls.incidents },
-  'incidents/': { GET: calls.incident },
-  history: { GET: calls.history },
+  incidents: { GET: incidents.incidents },
+  'incidents/': { GET: incidents.incident },
+  history: { GET: incidents.history },
 };
 
 /** Starts a server on a free port; {url, world, close, failing}. With `failing` set to a status, the API answers that. */
 export async function start({ port = 0, prefix = '/abuse', ...options } = {}) {
   const state = { world: new World(options), failing: 0 };
-  const server = http.createServer((request, response) => serve(request, response, state, prefix)
-    .catch((error) => response.destroy(error)));
-  await new Promise((resolve) => { server.listen(port, '127.0.0.1', resolve); });
-  state.url = `http://127.0.0.1:${server.address().port}${prefix}/`;
-  state.close = () => new Promise((resolve) => {
-    server.closeAllConnections();
-    server.close(resolve);
+  const server = http.createServer((request, response) =>
+    serve(request, response, state, prefix).catch((error) => response.destroy(error)),
+  );
+  await new Promise((resolve) => {
+    server.listen(port, '127.0.0.1', resolve);
   });
+  state.url = `http://127.0.0.1:${server.address().port}${prefix}/`;
+  state.close = () =>
+    new Promise((resolve) => {
+      server.closeAllConnections();
+      server.close(resolve);
+    });
   return state;
 }
 
@@ -71,44 +84,62 @@ async function file(response, name) {
 
 async function api(request, response, state, path, url) {
   const answer = (status, body, headers, type = 'application/json') => {
-    response.writeHead(status, { ...headers, 'Cache-Control': 'no-store', ...(body === null ? {} : { 'Content-Type': type }) });
+    response.writeHead(status, {
+      ...headers,
+      'Cache-Control': 'no-store',
+      ...(body === null ? {} : { 'Content-Type': type }),
+    });
     response.end(body === null || request.method === 'HEAD' ? undefined : JSON.stringify(body));
   };
   try {
-    if (state.failing) throw new calls.Problem(state.failing, 'detector_unavailable', 'Nobody took the request: is NGINX still starting?');
+    if (state.failing)
+      throw new Problem(state.failing, 'detector_unavailable', 'Nobody took the request: is NGINX still starting?');
     const { status, body, headers } = await route(request, state.world, path, url);
     answer(status, body, headers);
   } catch (error) {
-    if (!(error instanceof calls.Problem)) throw error;
+    if (!(error instanceof Problem)) throw error;
     const { status, code, field, message: detail, allow } = error;
-    answer(status, { type: 'about:blank', title: http.STATUS_CODES[status], status, code, ...(field && { field }), detail },
-      allow ? { Allow: allow } : {}, 'application/problem+json');
+    answer(
+      status,
+      { type: 'about:blank', title: http.STATUS_CODES[status], status, code, ...(field && { field }), detail },
+      allow ? { Allow: allow } : {},
+      'application/problem+json',
+    );
   }
 }
 
 async function route(request, world, path, url) {
   const [name, id] = path.split('/');
   const methods = Object.hasOwn(CALLS, name) && CALLS[id === undefined ? name : `${name}/`];
-  if (!methods) throw new calls.Problem(404, 'unknown_call', `There is no call ${path}`);
+  if (!methods) throw new Problem(404, 'unknown_call', `There is no call ${path}`);
   const method = request.method === 'HEAD' ? 'GET' : request.method;
   if (!methods[method]) {
-    throw Object.assign(new calls.Problem(405, 'wrong_method', `${path} has no ${method}`), { allow: Object.keys(methods).join(', ') });
+    throw Object.assign(new Problem(405, 'wrong_method', `${path} has no ${method}`), {
+      allow: Object.keys(methods).join(', '),
+    });
   }
-  if (method === 'GET') return methods.GET(world, Date.now(), Object.fromEntries(url.searchParams), decodeURIComponent(id ?? ''));
+  if (method === 'GET')
+    return methods.GET(world, Date.now(), Object.fromEntries(url.searchParams), decodeURIComponent(id ?? ''));
   const site = request.headers['sec-fetch-site'] ?? 'none';
   if (request.headers['x-api-abuse'] !== '1' || !['same-origin', 'none'].includes(site)) {
-    throw new calls.Problem(403, 'header_missing', 'Changes need the header X-API-Abuse: 1');
+    throw new Problem(403, 'header_missing', 'Changes need the header X-API-Abuse: 1');
   }
-  return methods[method](world, Date.now(), method === 'DELETE' ? {} : await body(request), decodeURIComponent(id ?? ''));
+  return methods[method](
+    world,
+    Date.now(),
+    method === 'DELETE' ? {} : await body(request),
+    decodeURIComponent(id ?? ''),
+  );
 }
 
 async function body(request) {
-  if (!/^application\/json\s*(;|$)/.test(request.headers['content-type'] ?? '')) throw new calls.Problem(415, 'wrong_type', 'The body has to be application/json');
+  if (!/^application\/json\s*(;|$)/.test(request.headers['content-type'] ?? ''))
+    throw new Problem(415, 'wrong_type', 'The body has to be application/json');
   const pieces = [];
   let length = 0;
   for await (const piece of request) {
     length += piece.length;
-    if (length > BODY_MAX) throw new calls.Problem(413, 'too_large', `The body is longer than ${BODY_MAX} bytes`);
+    if (length > BODY_MAX) throw new Problem(413, 'too_large', `The body is longer than ${BODY_MAX} bytes`);
     pieces.push(piece);
   }
   try {
@@ -117,5 +148,5 @@ async function body(request) {
   } catch {
     // Said below.
   }
-  throw new calls.Problem(400, 'bad_json', 'The body is no JSON object');
+  throw new Problem(400, 'bad_json', 'The body is no JSON object');
 }

@@ -7,8 +7,14 @@ import { Random } from './random.js';
 
 export const HOUR_MS = 3_600_000;
 export const THREATS = [
-  'resource_exhaustion', 'credential_stuffing', 'account_creation', 'spamming', 'scalping',
-  'vulnerability_scanning', 'scraping', 'bola',
+  'resource_exhaustion',
+  'credential_stuffing',
+  'account_creation',
+  'spamming',
+  'scalping',
+  'vulnerability_scanning',
+  'scraping',
+  'bola',
 ];
 export const rfc3339 = (ms) => new Date(ms).toISOString();
 
@@ -41,13 +47,20 @@ export class World {
       const age = n < 6 ? n * 7 * 60_000 + 40_000 : (n - 5) * 5 * HOUR_MS * (0.4 + this.random.next());
       this.convict(PLOTS[n % PLOTS.length], now - age, n % 9 === 4 ? 'api.example.com' : 'shop', now);
     }
-    if (this.hostile) for (const [n, text] of HOSTILE.entries()) {
-      const plot = { ...PLOTS[n % PLOTS.length], agent: text, paths: [`/search?q=${text}`.slice(0, 104), ...PLOTS[0].paths] };
-      this.convict(plot, now - 90_000 - n * 45_000, 'shop', now);
-    }
+    if (this.hostile)
+      for (const [n, text] of HOSTILE.entries()) {
+        const plot = {
+          ...PLOTS[n % PLOTS.length],
+          agent: text,
+          paths: [`/search?q=${text}`.slice(0, 104), ...PLOTS[0].paths],
+        };
+        this.convict(plot, now - 90_000 - n * 45_000, 'shop', now);
+      }
     this.incidents.sort((a, b) => b.sinceMs - a.sinceMs);
     // The newest ones stand for the same shared office address.
-    const [first, ...rest] = this.incidents.filter(({ key, application: name }) => key.type === 'client' && name === 'shop');
+    const [first, ...rest] = this.incidents.filter(
+      ({ key, application: name }) => key.type === 'client' && name === 'shop',
+    );
     for (const other of rest.slice(2, 4)) this.move(other, first.key.address);
   }
 
@@ -66,11 +79,22 @@ export class World {
     const monitored = name !== 'shop';
     const ttl = monitored ? HOUR_MS : random.of([1, 1, 1, 2, 4]) * HOUR_MS;
     const incident = {
-      id, application: name, key, plot, threat: plot.threat, action: plot.action ?? 'deny',
-      confidence: random.whole(94, 99), sinceMs, expiresMs: sinceMs + ttl,
+      id,
+      application: name,
+      key,
+      plot,
+      threat: plot.threat,
+      action: plot.action ?? 'deny',
+      confidence: random.whole(94, 99),
+      sinceMs,
+      expiresMs: sinceMs + ttl,
       address: key.type === 'session' ? null : key.address.replace('/64', 'a1b2'),
-      denylist: null, tripped: false, grace: false, users: random.of([0, 0, 1, 3, 12]),
-      agent: plot.agent, scale: 0.8 + random.next() * 0.5,
+      denylist: null,
+      tripped: false,
+      grace: false,
+      users: random.of([0, 0, 1, 3, 12]),
+      agent: plot.agent,
+      scale: 0.8 + random.next() * 0.5,
     };
     this.incidents.unshift(incident);
     if (incident.expiresMs > now && incident.action !== 'monitor') {
@@ -85,17 +109,27 @@ export class World {
     const number = this.random.hex(12);
     return {
       id: `${KEYS[name]}-${['address', 'client', 'session'].indexOf(key.type)}-${number}-${this.random.hex(16)}`,
-      application: name, key: { ...key }, threat, action, confidence, incident: id, sinceMs, expiresMs,
-      ttl, hits: Math.floor(this.random.next() ** 4 * 9000), origin: 'detector',
+      application: name,
+      key: { ...key },
+      threat,
+      action,
+      confidence,
+      incident: id,
+      sinceMs,
+      expiresMs,
+      ttl,
+      hits: Math.floor(this.random.next() ** 4 * 9000),
+      origin: 'detector',
     };
   }
 
   source(type = 'client') {
     const random = this.random;
     if (type === 'session') return { type, session: random.hex(16) };
-    const address = random.next() < 0.15
-      ? `2001:db8:${random.hex(3)}:${random.whole(1, 9)}::/64`
-      : `${random.of(['203.0.113', '198.51.100', '192.0.2'])}.${random.whole(1, 254)}`;
+    const address =
+      random.next() < 0.15
+        ? `2001:db8:${random.hex(3)}:${random.whole(1, 9)}::/64`
+        : `${random.of(['203.0.113', '198.51.100', '192.0.2'])}.${random.whole(1, 254)}`;
     return type === 'address' ? { type, address } : { type, address, fingerprint: random.hex(16) };
   }
 
@@ -104,20 +138,36 @@ export class World {
     for (let n = this.denylist.size; n < count; n += 1) {
       const plot = this.random.of(PLOTS);
       const sinceMs = now - Math.floor(this.random.next() * 50 * 60_000) - 60_000;
-      const key = plot.type === 'session' ? this.source('session') : { ...this.source(plot.type), address: addressOf(n) };
+      const key =
+        plot.type === 'session' ? this.source('session') : { ...this.source(plot.type), address: addressOf(n) };
       const ttl = HOUR_MS * this.random.of([1, 2, 4, 24]);
-      const entry = this.entry({
-        id: null, application: 'shop', key, threat: plot.threat, action: 'deny',
-        confidence: this.random.whole(90, 99), sinceMs, expiresMs: sinceMs + ttl,
-      }, ttl);
+      const entry = this.entry(
+        {
+          id: null,
+          application: 'shop',
+          key,
+          threat: plot.threat,
+          action: 'deny',
+          confidence: this.random.whole(90, 99),
+          sinceMs,
+          expiresMs: sinceMs + ttl,
+        },
+        ttl,
+      );
       this.denylist.set(entry.id, entry);
     }
   }
 
   seedAllowlist(now) {
-    const add = (id, address, comment, origin, name = null) => this.allowlist.set(id, {
-      id, address, comment, application: name, since: origin === 'operator' ? rfc3339(now - 40 * HOUR_MS) : null, origin,
-    });
+    const add = (id, address, comment, origin, name = null) =>
+      this.allowlist.set(id, {
+        id,
+        address,
+        comment,
+        application: name,
+        since: origin === 'operator' ? rfc3339(now - 40 * HOUR_MS) : null,
+        origin,
+      });
     add('a-1', '192.0.2.0/24', this.hostile ? HOSTILE[0] : 'office', 'operator');
     add('a-2', '198.51.100.77', 'uptime probe, ticket 4711', 'operator');
     add('c-0', '2001:db8:40::/48', '', 'configuration', 'shop');
@@ -129,7 +179,7 @@ export class World {
     const current = Math.floor(now / HOUR_MS) * HOUR_MS;
     for (let age = 22 * 24; age >= 0; age -= 1) {
       const at = current - age * HOUR_MS;
-      const day = 0.55 + 0.45 * Math.sin(((at / HOUR_MS) % 24 - 8) / 24 * 2 * Math.PI);
+      const day = 0.55 + 0.45 * Math.sin(((((at / HOUR_MS) % 24) - 8) / 24) * 2 * Math.PI);
       const wave = age % 53 < 4 ? 6 : 1;
       rows.push(this.hour(at, 'shop', 6200 * day, 1.2 * wave, 0.012 * wave));
       if (age < 21) rows.push(this.hour(at, 'api.example.com', 4100 * day, 0.4, 0.013));
@@ -146,8 +196,12 @@ export class World {
       threats[threat] = (threats[threat] ?? 0) + 1;
     }
     return {
-      hour: rfc3339(at), application: name, requests,
-      denied: Math.round(requests * share * (0.4 + random.next())), throttled: 0, threats,
+      hour: rfc3339(at),
+      application: name,
+      requests,
+      denied: Math.round(requests * share * (0.4 + random.next())),
+      throttled: 0,
+      threats,
     };
   }
 
