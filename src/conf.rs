@@ -3,7 +3,10 @@
 use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 
+use api_abuse_engine::Policy;
 use api_abuse_engine::hash::Seed;
+use api_abuse_engine::outcome::Outcomes;
+use api_abuse_engine::role::Role;
 
 use crate::ffi::conf::{ComplexValue, Cycle};
 use crate::ffi::files::{Directory, LogFile};
@@ -28,7 +31,7 @@ pub(crate) struct MainConf {
     pub(crate) log: Option<OrOff<LogFile>>,
     /// `api_abuse_detector`.
     pub(crate) detector: Option<Place>,
-    /// The applications that `api_abuse` names, each once.
+    /// The applications that `api_abuse` and `api_abuse_application` name, each once.
     pub(crate) applications: Vec<Rc<Application>>,
     /// Where the first application was enabled.
     pub(crate) enabled_at: Option<String>,
@@ -73,6 +76,8 @@ pub(crate) struct Ready {
 #[derive(Debug)]
 pub(crate) struct Application {
     pub(crate) name: Vec<u8>,
+    /// `api_abuse_application`, with file and line.
+    policy: OnceCell<(Policy, String)>,
     /// Its name under the zone's seed, which is not known before the zone is mapped.
     key: Cell<u64>,
 }
@@ -102,6 +107,21 @@ pub(crate) struct LocationConf {
     pub(crate) mode: Option<Mode>,
     /// `api_abuse_deny_status`.
     pub(crate) deny_status: Option<u16>,
+    /// `api_abuse_endpoint`.
+    pub(crate) endpoint: Option<Endpoint>,
+    /// `api_abuse_session`.
+    pub(crate) session: Option<Vec<ComplexValue>>,
+    /// `api_abuse_fingerprint`.
+    pub(crate) fingerprint: Option<Vec<ComplexValue>>,
+    /// `api_abuse_bypass`.
+    pub(crate) bypass: Option<Vec<ComplexValue>>,
+}
+
+/// `api_abuse_endpoint`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Endpoint {
+    pub(crate) role: Role,
+    pub(crate) outcomes: Outcomes,
 }
 
 impl MainConf {
@@ -110,7 +130,9 @@ impl MainConf {
         if let Some(known) = self.applications.iter().find(|known| known.name == name) {
             return Rc::clone(known);
         }
-        let application = Rc::new(Application { name: name.to_vec(), key: Cell::new(0) });
+        let name = name.to_vec();
+        let application = Application { name, policy: OnceCell::new(), key: Cell::new(0) };
+        let application = Rc::new(application);
         self.applications.push(Rc::clone(&application));
         application
     }
@@ -129,6 +151,11 @@ impl MainConf {
             Some(OrOff::Is(file)) => Some(file),
             Some(OrOff::Off) | None => None,
         }
+    }
+
+    /// The policy of the application with this key; `None` when the default holds.
+    pub(crate) fn policy(&self, key: u64) -> Option<&Policy> {
+        self.applications.iter().find(|known| known.key() == key)?.policy()
     }
 
     /// Whether the module has anything to do with this configuration's requests.
@@ -157,6 +184,17 @@ impl Application {
     pub(crate) fn key(&self) -> u64 {
         self.key.get()
     }
+
+    /// What `api_abuse_application` says; `None` when the default holds.
+    pub(crate) fn policy(&self) -> Option<&Policy> {
+        self.policy.get().map(|(policy, _)| policy)
+    }
+
+    /// Sets the policy that is written at `place`. The error is the place of an earlier one.
+    pub(crate) fn set_policy(&self, policy: Policy, place: String) -> Result<(), &str> {
+        let refused = self.policy.set((policy, place)).is_err();
+        if refused { Err(self.policy.get().map_or("", |(_, place)| place)) } else { Ok(()) }
+    }
 }
 
 impl LocationConf {
@@ -165,6 +203,10 @@ impl LocationConf {
         self.application = self.application.take().or_else(|| around.application.clone());
         self.mode = self.mode.or(around.mode);
         self.deny_status = self.deny_status.or(around.deny_status);
+        self.endpoint = self.endpoint.or(around.endpoint);
+        inherit(&mut self.session, around.session.as_ref());
+        inherit(&mut self.fingerprint, around.fingerprint.as_ref());
+        inherit(&mut self.bypass, around.bypass.as_ref());
     }
 
     /// The application of requests here; `None` when they belong to none, or nothing is done.
@@ -179,6 +221,13 @@ impl LocationConf {
 
     pub(crate) fn deny_status(&self) -> u16 {
         self.deny_status.unwrap_or(DENY_STATUS)
+    }
+}
+
+/// As with NGINX's own lists: a block that says anything says all of it.
+fn inherit<T: Clone>(list: &mut Option<T>, around: Option<&T>) {
+    if list.is_none() {
+        *list = around.cloned();
     }
 }
 

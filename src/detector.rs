@@ -6,6 +6,7 @@
 //! attached anew, and a detector that fails again and again is switched off until the next load of
 //! the configuration.
 
+mod exempt;
 mod session;
 
 use std::collections::VecDeque;
@@ -13,6 +14,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use api_abuse_engine::Config;
+use api_abuse_engine::application::{self, Statistics};
 use api_abuse_shm::{LeaseGuard, Lists};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 
@@ -135,6 +137,29 @@ impl Detector {
     /// Whether the thread is to end.
     fn is_over(&self) -> bool {
         self.stopped.try_recv() == Err(TryRecvError::Disconnected) || process::leaving()
+    }
+
+    /// Says that a circuit breaker opened or closed.
+    fn say_tripped(&self, before: Option<&Statistics>, now: &Statistics) {
+        let is_tripped = |statistics: &Statistics| {
+            let state = u8::try_from(statistics.state).unwrap_or(0);
+            application::State::from_u8(state) == application::State::Tripped
+        };
+        let name = now.name();
+        match (before.is_some_and(is_tripped), is_tripped(now)) {
+            (false, true) => self.say(
+                Level::Error,
+                format!(
+                    "application \"{name}\" falls back to monitor: denials would reach more of its \
+                     clients than its budget allows"
+                ),
+            ),
+            (true, false) => self.say(
+                Level::Notice,
+                format!("application \"{name}\" is protected again: denials are within its budget"),
+            ),
+            _ => {}
+        }
     }
 
     fn say(&self, level: Level, text: String) {

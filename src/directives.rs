@@ -3,17 +3,21 @@
 //! A row's function gets the directive's name and its arguments, as NGINX counts them. What it
 //! refuses, it refuses in NGINX's words; NGINX adds file and line.
 
+mod policy;
+mod request;
 mod state;
 
+use api_abuse_engine::policy::text::is_application_name;
 use api_abuse_engine::record::APPLICATION_MAX;
 
 use crate::conf::{Mode, Selector, ZoneConf};
-use crate::ffi::conf::{Arguments, Conf, Context, Directive, Refusal};
+use crate::ffi::conf::Conf;
+use crate::ffi::directive::{Arguments, Context, Directive, Refusal};
 use crate::ffi::shm;
 use crate::zone;
 
 /// All directives. `docs/directives.md` has a section for each; a test holds the two together.
-pub(crate) static DIRECTIVES: [Directive; 9] = [
+pub(crate) static DIRECTIVES: [Directive; 14] = [
     Directive {
         name: c"api_abuse_zone",
         context: Context::Http,
@@ -63,6 +67,36 @@ pub(crate) static DIRECTIVES: [Directive; 9] = [
         parse: state::detector,
     },
     Directive {
+        name: c"api_abuse_application",
+        context: Context::Http,
+        arguments: Arguments::Block,
+        parse: policy::application,
+    },
+    Directive {
+        name: c"api_abuse_endpoint",
+        context: Context::ServerLocation,
+        arguments: Arguments::OneToThree,
+        parse: request::endpoint,
+    },
+    Directive {
+        name: c"api_abuse_session",
+        context: Context::HttpServerLocation,
+        arguments: Arguments::Any,
+        parse: request::session,
+    },
+    Directive {
+        name: c"api_abuse_fingerprint",
+        context: Context::HttpServerLocation,
+        arguments: Arguments::Any,
+        parse: request::fingerprint,
+    },
+    Directive {
+        name: c"api_abuse_bypass",
+        context: Context::HttpServerLocation,
+        arguments: Arguments::Any,
+        parse: request::bypass,
+    },
+    Directive {
         name: c"api_abuse_status",
         context: Context::Location,
         arguments: Arguments::None,
@@ -103,16 +137,10 @@ fn application(conf: &mut Conf<'_>, args: &[&[u8]]) -> Result<(), Refusal> {
     let selector = match value {
         "off" => Selector::Off,
         value if value.contains('$') => Selector::Variable(conf.compile(value.as_bytes())?),
-        value if is_application_name(value) => {
+        value if is_application_name(value.as_bytes()) => {
             Selector::Named(conf.main().application(value.as_bytes()))
         }
-        value => {
-            return Err(format!(
-                "invalid value {value:?} in {name:?} directive, a name is 1 to {APPLICATION_MAX} \
-                 letters, digits, \"_\", \".\", \":\" and \"-\""
-            )
-            .into());
-        }
+        value => return Err(no_name(name, value)),
     };
     if !matches!(selector, Selector::Off) {
         let place = conf.place();
@@ -182,13 +210,16 @@ fn once(name: &str, first: bool) -> Result<(), Refusal> {
     if first { Ok(()) } else { Err(format!("{name:?} directive is duplicate").into()) }
 }
 
-fn must_be(name: &str, value: &str, what: &str) -> Refusal {
-    format!("invalid value {value:?} in {name:?} directive, it must be {what}").into()
+fn no_name(name: &str, value: &str) -> Refusal {
+    format!(
+        "invalid value {value:?} in {name:?} directive, a name is 1 to {APPLICATION_MAX} letters, \
+         digits, \"_\", \".\", \":\" and \"-\""
+    )
+    .into()
 }
 
-fn is_application_name(name: &str) -> bool {
-    (1..=APPLICATION_MAX).contains(&name.len())
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.:-".contains(&byte))
+fn must_be(name: &str, value: &str, what: &str) -> Refusal {
+    format!("invalid value {value:?} in {name:?} directive, it must be {what}").into()
 }
 
 /// A size as NGINX writes it: bytes, or with `k` or `m`.

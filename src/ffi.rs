@@ -13,6 +13,7 @@
 
 pub(crate) mod clock;
 pub(crate) mod conf;
+pub(crate) mod directive;
 pub(crate) mod doorbell;
 pub(crate) mod error_log;
 pub(crate) mod files;

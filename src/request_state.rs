@@ -5,15 +5,18 @@
 //! through an enabled location and never changes: a request is judged once and counted once, for
 //! the application that it came for.
 
+use api_abuse_engine::hash::{Seed, combine};
 use api_abuse_engine::record::{APPLICATION_MAX, Verdict};
 use api_abuse_engine::source::{SourceKey, SourceKind};
-use api_abuse_engine::{Action, Threat};
+use api_abuse_engine::{Action, CidrSet, Policy, Threat};
 use api_abuse_shm::{DenyEntry, DenyKey};
 
 use crate::client::Client;
 use crate::conf::{LocationConf, Mode, Selector};
-use crate::ffi::request::Request;
+use crate::ffi::conf::ComplexValue;
+use crate::ffi::request::{Location, Request};
 use crate::worker::Worker;
+use crate::zone;
 
 /// Statuses of requests that NGINX gives up on before it looks for their location.
 const EARLY_ERRORS: [u16; 10] = [400, 408, 411, 414, 431, 494, 495, 496, 497, 505];
@@ -26,6 +29,10 @@ pub(crate) struct RequestState {
     /// Client address, IPv4 mapped; zero: a unix socket.
     pub(crate) address: [u8; 16],
     pub(crate) client: Client,
+    /// Keyed hash of the session, 0 for none.
+    pub(crate) session: u64,
+    /// The location that it was judged by.
+    pub(crate) location: Option<Location>,
     pub(crate) verdict: Verdict,
     /// Whether the location is in `block` mode.
     pub(crate) blocking: bool,
@@ -51,6 +58,8 @@ impl Default for RequestState {
             name: ApplicationName { bytes: [0; APPLICATION_MAX], len: 0, variable: false },
             address: [0; 16],
             client: Client::default(),
+            session: 0,
+            location: None,
             verdict: Verdict::Passed,
             blocking: false,
             early: false,
@@ -79,46 +88,69 @@ impl RequestState {
         let conf = request.location_conf();
         let (application, name) = application(request, conf, worker)?;
         let address = request.address();
+        let session = first(request, conf.session.as_deref().unwrap_or_default());
         let mut state = Self {
             application,
             name,
             address: address.unwrap_or_default(),
-            client: Client::of(request.headers_in(), worker.seed),
+            client: client(request, conf, worker.seed),
+            session: session.map_or(0, |value| worker.seed.secret(value)),
+            location: Some(request.location()),
             blocking: conf.mode() == Mode::Block,
             early: !request.was_located()
                 || request.is_internal() && EARLY_ERRORS.contains(&request.error_status()),
             ..Self::default()
         };
-        // Who comes through a unix socket has no address to be denied by.
-        if address.is_some_and(|address| worker.allows(address)) {
+        let policy = request.main_conf().policy(application);
+        let named = |set: fn(&Policy) -> &CidrSet| {
+            let set = policy.map(set);
+            set.zip(address).is_some_and(|(set, address)| set.contains(address))
+        };
+        let allowed = address.is_some_and(|address| worker.allows(address));
+        if allowed || named(|policy| &policy.allow) {
             state.verdict = Verdict::Allowed;
-            return Some(state);
-        }
-        if address.is_some() {
+        } else if is_bypassed(request, conf) {
+            state.verdict = Verdict::Bypassed;
+        } else if named(|policy| &policy.deny) {
+            let denied = [Verdict::DeniedMonitor, Verdict::Denied];
+            state.verdict = denied[usize::from(state.blocking)];
+        } else if address.is_some() {
+            // Who comes through a unix socket has no address to be denied by.
             state.met = state.look_up(worker);
+            state.verdict = state.met.map_or(Verdict::Passed, |met| state.verdict_on(&met, worker));
         }
-        state.verdict = state.met.map_or(Verdict::Passed, |met| state.verdict_on(&met));
         Some(state)
     }
 
     /// The same request when it ended before anything could be done about it. The entry that it met
     /// stays known: what an already denied source is answered does not feed the detectors.
     pub(crate) fn not_enforced(self) -> Self {
-        let let_through = matches!(self.verdict, Verdict::Allowed | Verdict::Bypassed);
-        Self { verdict: if let_through { self.verdict } else { Verdict::Passed }, ..self }
+        let verdict = match self.verdict {
+            verdict @ (Verdict::Bypassed | Verdict::Allowed) => verdict,
+            _ => Verdict::Passed,
+        };
+        Self { verdict, ..self }
+    }
+
+    /// The client: address and fingerprint.
+    fn client_key(&self) -> SourceKey {
+        SourceKey::client(self.address, self.client.fingerprint)
     }
 
     /// The keys that the request may be denied by, the narrowest first.
-    pub(crate) fn keys(&self) -> [SourceKey; 2] {
-        [SourceKey::client(self.address, self.client.fingerprint), SourceKey::address(self.address)]
+    fn keys(&self) -> impl Iterator<Item = SourceKey> {
+        let session = (self.session != 0).then(|| SourceKey::session(self.session));
+        session.into_iter().chain([self.client_key(), SourceKey::address(self.address)])
     }
 
     fn look_up(&self, worker: &Worker) -> Option<DenyEntry> {
-        self.keys().into_iter().find_map(|key| worker.denied(&deny_key(self.application, key)))
+        self.keys().find_map(|key| worker.denied(&deny_key(self.application, key)))
     }
 
-    fn verdict_on(&self, met: &DenyEntry) -> Verdict {
-        match (Action::from_u8(met.action), self.blocking) {
+    /// What an entry means here. An application whose circuit breaker is open denies nobody.
+    fn verdict_on(&self, met: &DenyEntry, worker: &Worker) -> Verdict {
+        let enforced = self.blocking && !zone::is_tripped(&worker.zone, self.application);
+        match (Action::from_u8(met.action), enforced) {
             (Some(Action::Throttle), true) => Verdict::Throttled,
             (Some(Action::Throttle), false) => Verdict::ThrottledMonitor,
             (Some(Action::Deny), true) => Verdict::Denied,
@@ -134,9 +166,8 @@ impl RequestState {
     /// Who the request came from: the key that it was denied by, or else its narrowest key. `None`
     /// when it has no address.
     pub(crate) fn source(&self) -> Option<SourceKey> {
-        let [client, _] = self.keys();
         let met = self.met.and_then(|met| source_key(&met.key));
-        (self.address != [0; 16]).then(|| met.unwrap_or(client))
+        (self.address != [0; 16]).then(|| met.unwrap_or(self.client_key()))
     }
 }
 
@@ -158,6 +189,30 @@ fn application(
             Some((worker.seed.table(name.as_bytes()), name))
         }
     }
+}
+
+/// The client, told apart by what the configuration adds to its fingerprint, too.
+fn client(request: &Request<'_>, conf: &LocationConf, seed: Seed) -> Client {
+    let client = Client::of(request.headers_in(), seed);
+    let values = conf.fingerprint.iter().flatten().map(|value| request.evaluate(*value));
+    let hashes = values.map(|value| value.filter(|v| !v.is_empty()).map_or(0, |v| seed.secret(v)));
+    let more =
+        hashes.fold(0, |more, hash| if (more, hash) == (0, 0) { 0 } else { combine(more, hash) });
+    match more {
+        0 => client,
+        more => Client { fingerprint: combine(client.fingerprint, more).max(1), ..client },
+    }
+}
+
+/// The first of the values that is not empty.
+fn first<'r>(request: &'r Request<'_>, values: &[ComplexValue]) -> Option<&'r [u8]> {
+    values.iter().filter_map(|value| request.evaluate(*value)).find(|value| !value.is_empty())
+}
+
+/// As `proxy_cache_bypass` has it: a value that is neither empty nor "0".
+fn is_bypassed(request: &Request<'_>, conf: &LocationConf) -> bool {
+    let mut values = conf.bypass.iter().flatten().filter_map(|value| request.evaluate(*value));
+    values.any(|value| !matches!(value, b"" | b"0"))
 }
 
 /// A source of an application in the denylist's terms.

@@ -6,9 +6,9 @@ use std::cell::RefCell;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use api_abuse_engine::Config;
 use api_abuse_engine::hash::Seed;
 use api_abuse_engine::record::{RECORD_WORDS, RequestRecord};
+use api_abuse_engine::{ApplicationConfig, Config};
 use api_abuse_shm::{DenyEntry, DenyKey, Denylist, Producer, Rate, Zone};
 
 use crate::allowlist::RunTimeAllowlist;
@@ -176,5 +176,13 @@ fn write_lines() {
 pub(crate) fn engine_config(conf: &MainConf, seed: Seed) -> Config {
     let mut config = Config::new(seed);
     config.deny_loopback = conf.deny_loopback.unwrap_or(false);
-    conf.applications.iter().fold(config, |config, known| config.with_application(&known.name))
+    config.applications = conf
+        .applications
+        .iter()
+        .map(|known| {
+            let policy = known.policy().cloned().unwrap_or_default();
+            ApplicationConfig { name: known.name.clone(), policy }
+        })
+        .collect();
+    config
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use api_abuse_engine::Engine;
-use api_abuse_engine::application::STATISTICS_WORDS;
+use api_abuse_engine::application::{STATISTICS_WORDS, State, Statistics};
 use api_abuse_engine::decision::INCIDENT_WORDS;
 use api_abuse_engine::record::RECORD_WORDS;
 use api_abuse_engine::tables::APPLICATIONS;
@@ -170,6 +170,18 @@ fn carry_over(old: &Zone, new: &Zone) -> Option<usize> {
     counters.state_merged_ms.store(state::wall_ms(), Ordering::Relaxed);
     counters.state_loaded.store(LISTS_LOADED, Ordering::Relaxed);
     Some(carried)
+}
+
+/// Whether the circuit breaker of an application is open, as the detector last said.
+pub(crate) fn is_tripped(zone: &Zone, application: u64) -> bool {
+    let slots = zone.applications();
+    let mut words = [0; Statistics::FRONT_WORDS];
+    let mut state = |slot| slots.read(slot, &mut words).then(|| Statistics::front(&words));
+    let known =
+        (0..slots.len()).find_map(|slot| state(slot).filter(|(key, _)| *key == application));
+    // Applications that are one too many share the last slot.
+    let known = known.or_else(|| state(slots.len().checked_sub(1)?));
+    known.is_some_and(|(_, state)| state == State::Tripped)
 }
 
 /// The slot of an incident among `slots`.

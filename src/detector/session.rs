@@ -17,7 +17,7 @@ use api_abuse_shm::{
 };
 use zerocopy::{IntoBytes, transmute};
 
-use super::{Detector, now_ms};
+use super::{Detector, exempt, now_ms};
 use crate::ffi::clock;
 use crate::ffi::error_log::Level;
 use crate::housekeeping::Message;
@@ -96,6 +96,7 @@ impl<'a> Session<'a> {
             session.engine.repeat_decisions(now_ms(), &mut session.decisions);
             session.enforce();
         }
+        session.lift_exempt();
         session.publish(now_ms());
         Ok(session)
     }
@@ -195,6 +196,16 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// Lifts what the configuration no longer lets stand.
+    fn lift_exempt(&mut self) {
+        let lifted = exempt::lift(&mut self.engine, &mut self.denylist, now_ms());
+        if lifted > 0 {
+            let text =
+                format!("{lifted} denials were lifted, the configuration allows the sources");
+            self.detector.say(Level::Notice, text);
+        }
+    }
+
     /// Whether the denylist says already what a decision says again.
     fn is_enforced(&self, decision: &Decision) -> bool {
         let key = deny_key(decision.application, decision.key);
@@ -232,6 +243,7 @@ impl<'a> Session<'a> {
         self.published.resize(applications.len(), None);
         for (slot, (now, before)) in iter::zip(applications, &mut self.published).enumerate() {
             if before.is_none_or(|before| before.as_bytes() != now.as_bytes()) {
+                self.detector.say_tripped(before.as_ref(), now);
                 let words: [u64; STATISTICS_WORDS] = transmute!(*now);
                 self.applications.write(slot, &words);
                 *before = Some(*now);

@@ -2,7 +2,8 @@
 
 use super::{must_be, once, text};
 use crate::conf::{OrOff, Place};
-use crate::ffi::conf::{Conf, Refusal};
+use crate::ffi::conf::Conf;
+use crate::ffi::directive::Refusal;
 
 /// `api_abuse_state PATH | off`.
 pub(super) fn directory(conf: &mut Conf<'_>, args: &[&[u8]]) -> Result<(), Refusal> {

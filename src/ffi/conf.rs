@@ -1,106 +1,23 @@
-//! NGINX's configuration: directives, their contexts, and the structures that they fill.
+//! NGINX's configuration while it is read, and the structures that the directives fill.
 
-use core::ffi::{CStr, c_char, c_void};
+use core::ffi::{c_char, c_void};
 use core::marker::PhantomData;
 use core::ptr::{self, NonNull};
 
 use ngx::core::{NGX_CONF_ERROR, NGX_CONF_OK, Pool, Status};
 use ngx::ffi::{
-    NGX_CONF_NOARGS, NGX_CONF_TAKE1, NGX_HTTP_LOC_CONF, NGX_HTTP_LOC_CONF_OFFSET,
-    NGX_HTTP_MAIN_CONF, NGX_HTTP_SRV_CONF, ngx_array_t, ngx_command_t, ngx_conf_log_error,
-    ngx_conf_t, ngx_core_conf_t, ngx_core_module, ngx_cycle_t, ngx_http_compile_complex_value,
-    ngx_http_compile_complex_value_t, ngx_http_complex_value_t, ngx_http_conf_ctx_t,
-    ngx_http_core_loc_conf_t, ngx_http_core_module, ngx_int_t, ngx_str_t, ngx_uint_t,
+    ngx_array_t, ngx_conf_log_error, ngx_conf_t, ngx_core_conf_t, ngx_core_module, ngx_cycle_t,
+    ngx_http_compile_complex_value, ngx_http_compile_complex_value_t, ngx_http_complex_value_t,
+    ngx_http_conf_ctx_t, ngx_http_core_loc_conf_t, ngx_http_core_module, ngx_int_t, ngx_str_t,
 };
 
 use crate::conf::{LocationConf, MainConf};
+use crate::ffi::directive::Refusal;
 use crate::ffi::error_log::{Level, Log};
 use crate::ffi::guard::guarded;
+use crate::ffi::request::bytes;
 use crate::ffi::{phase, response, variable};
 use crate::{conf, module};
-
-/// Where a directive may stand.
-#[derive(Clone, Copy)]
-pub(crate) enum Context {
-    Http,
-    Location,
-    HttpServerLocation,
-}
-
-/// How many arguments a directive takes.
-#[derive(Clone, Copy)]
-pub(crate) enum Arguments {
-    None,
-    One,
-}
-
-/// Why a configuration is refused.
-#[derive(Debug)]
-pub(crate) enum Refusal {
-    /// NGINX has already said so.
-    Said,
-    /// To be written to the log, with the place where it was found.
-    Because(String),
-}
-
-impl From<String> for Refusal {
-    fn from(message: String) -> Self {
-        Self::Because(message)
-    }
-}
-
-/// One row of the table of directives.
-pub(crate) struct Directive {
-    pub(crate) name: &'static CStr,
-    pub(crate) context: Context,
-    pub(crate) arguments: Arguments,
-    /// Takes the directive's name and its arguments.
-    pub(crate) parse: fn(&mut Conf<'_>, &[&[u8]]) -> Result<(), Refusal>,
-}
-
-impl Directive {
-    /// The row in NGINX's form. All rows share one setter, which finds its row in `post`.
-    pub(crate) const fn command(&'static self) -> ngx_command_t {
-        let context = match self.context {
-            Context::Http => NGX_HTTP_MAIN_CONF,
-            Context::Location => NGX_HTTP_LOC_CONF,
-            Context::HttpServerLocation => {
-                NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF | NGX_HTTP_LOC_CONF
-            }
-        };
-        let arguments = match self.arguments {
-            Arguments::None => NGX_CONF_NOARGS,
-            Arguments::One => NGX_CONF_TAKE1,
-        };
-        let name =
-            ngx_str_t { len: self.name.count_bytes(), data: self.name.as_ptr().cast_mut().cast() };
-        ngx_command_t {
-            name,
-            type_: (context | arguments) as ngx_uint_t,
-            set: Some(set_directive),
-            conf: NGX_HTTP_LOC_CONF_OFFSET,
-            offset: 0,
-            post: ptr::from_ref(self).cast_mut().cast(),
-        }
-    }
-}
-
-unsafe extern "C" fn set_directive(
-    cf: *mut ngx_conf_t,
-    command: *mut ngx_command_t,
-    _conf: *mut c_void,
-) -> *mut c_char {
-    guarded(NGX_CONF_ERROR, || {
-        // SAFETY: NGINX hands in the row that it found the directive's name in. All rows were made
-        // by Directive::command, so `post` is a directive of the static table.
-        let directive = unsafe { &*(*command).post.cast::<Directive>() };
-        // SAFETY: NGINX hands in the configuration that it reads, for the time of this call.
-        let mut conf = unsafe { Conf::from_raw(cf) };
-        let arguments = conf.arguments();
-        let parsed = (directive.parse)(&mut conf, &arguments);
-        if conf.report(&parsed) { NGX_CONF_OK } else { NGX_CONF_ERROR }
-    })
-}
 
 /// The configuration while NGINX reads it.
 pub(crate) struct Conf<'a> {
@@ -113,7 +30,7 @@ impl<'a> Conf<'a> {
     ///
     /// `cf` must be what NGINX handed to a configuration callback, and not be used by anyone else
     /// during `'a`.
-    unsafe fn from_raw(cf: *mut ngx_conf_t) -> Self {
+    pub(super) unsafe fn from_raw(cf: *mut ngx_conf_t) -> Self {
         // SAFETY: NGINX never passes NULL here.
         Self { raw: unsafe { NonNull::new_unchecked(cf) }, life: PhantomData }
     }
@@ -124,7 +41,7 @@ impl<'a> Conf<'a> {
     }
 
     /// The directive's name and arguments.
-    fn arguments(&self) -> Vec<&'a [u8]> {
+    pub(super) fn arguments(&self) -> Vec<&'a [u8]> {
         // SAFETY: while a directive is set, `args` is an array of strings in the pool of the
         // configuration, which outlives 'a.
         unsafe {
@@ -134,7 +51,7 @@ impl<'a> Conf<'a> {
         }
     }
 
-    fn context(&self) -> *const ngx_http_conf_ctx_t {
+    pub(super) fn context(&self) -> *const ngx_http_conf_ctx_t {
         // SAFETY: inside an `http` block, `ctx` is the http module's context.
         unsafe { (*self.as_ptr()).ctx.cast() }
     }
@@ -211,7 +128,7 @@ impl<'a> Conf<'a> {
     }
 
     /// Writes what speaks against the configuration to the log; whether nothing does.
-    fn report(&self, result: &Result<(), Refusal>) -> bool {
+    pub(super) fn report(&self, result: &Result<(), Refusal>) -> bool {
         if let Err(Refusal::Because(message)) = result {
             let level = Level::Emerg.number();
             // SAFETY: the text goes in with its length, never as a format.
@@ -231,6 +148,12 @@ impl<'a> Conf<'a> {
 pub(crate) struct ComplexValue(NonNull<ngx_http_complex_value_t>);
 
 impl ComplexValue {
+    /// As it was written.
+    pub(crate) fn text(&self) -> &[u8] {
+        // SAFETY: compiled by Conf::compile, in the pool of the configuration.
+        unsafe { bytes(&self.0.as_ref().value) }
+    }
+
     /// For the other files of this layer.
     pub(super) fn as_ptr(self) -> *mut ngx_http_complex_value_t {
         self.0.as_ptr()

@@ -13,7 +13,8 @@ use ngx::ffi::{
     ngx_add_path, ngx_conf_full_name, ngx_conf_open_file, ngx_open_file_t, ngx_path_t, ngx_str_t,
 };
 
-use super::conf::{Conf, Refusal};
+use super::conf::Conf;
+use super::directive::Refusal;
 use super::process;
 use crate::conf::{OrOff, Place, STATE_DIRECTORY};
 

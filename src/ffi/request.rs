@@ -81,6 +81,11 @@ impl Request<'_> {
         unsafe { &*(*self.raw().loc_conf.add(module::context_index())).cast::<LocationConf>() }
     }
 
+    /// The location that the request is in now, to be remembered.
+    pub(crate) fn location(&self) -> Location {
+        Location(NonNull::from(self.location_conf()))
+    }
+
     /// The value for this request, in its pool; `None` when there is no memory.
     pub(crate) fn evaluate(&self, value: ComplexValue) -> Option<&[u8]> {
         let mut text = ngx_str_t::empty();
@@ -279,6 +284,18 @@ impl Request<'_> {
                 *self.raw().ctx.add(module::context_index()) = cleanup.data;
             }
         }
+    }
+}
+
+/// A location that a request was in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Location(NonNull<LocationConf>);
+
+impl Location {
+    /// What holds there; asked for by the request that was there.
+    pub(crate) fn conf<'r>(self, _request: &'r Request<'_>) -> &'r LocationConf {
+        // SAFETY: a configuration outlives the requests that are served with it.
+        unsafe { self.0.as_ref() }
     }
 }
 

@@ -16,7 +16,8 @@ use ngx::ffi::{
 };
 
 use crate::conf::MainConf;
-use crate::ffi::conf::{Conf, Refusal};
+use crate::ffi::conf::Conf;
+use crate::ffi::directive::Refusal;
 use crate::ffi::doorbell::Doorbell;
 use crate::ffi::error_log::{Level, Log};
 use crate::ffi::guard::guarded;

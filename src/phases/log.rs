@@ -39,12 +39,15 @@ pub(crate) fn handle(request: &Request<'_>) {
 fn head(request: &Request<'_>, state: &RequestState, path: &[u8], seed: Seed) -> RecordHead {
     let authorization = request.header(KnownHeader::Authorization);
     let referer = Referer::of(request);
+    let endpoint = state.location.and_then(|location| location.conf(request).endpoint);
+    let said = endpoint.map_or(0, |endpoint| endpoint.outcomes.flags(request.status()));
     let early = if state.early { flags::EARLY } else { 0 };
     RecordHead {
         time_ms: clock::cached_ms(),
         application: state.application,
         address: state.address,
         fingerprint: state.client.fingerprint,
+        session: state.session,
         credential: authorization.map_or(0, |value| seed.secret(value)),
         path_hash: seed.table(path),
         referer_hash: referer.path().map_or(0, |path| seed.table(path)),
@@ -54,13 +57,14 @@ fn head(request: &Request<'_>, state: &RequestState, path: &[u8], seed: Seed) ->
         content_length: request.content_length(),
         duration_ms: request.duration_ms(),
         upstream_ms: request.upstream_ms().unwrap_or(NO_UPSTREAM),
-        flags: early | state.client.flags | referer.flags() | response_flags(request),
+        flags: early | said | state.client.flags | referer.flags() | response_flags(request),
         status: request.status(),
         header_count: state.client.header_count,
         method: method(request) as u8,
         protocol: protocol(request),
         verdict: state.verdict as u8,
         blocking: u8::from(state.blocking),
+        role: endpoint.map_or(0, |endpoint| endpoint.role as u8),
         ..RecordHead::default()
     }
 }

@@ -25,8 +25,12 @@ mod harness;
 mod isolation;
 #[path = "nginx/lifecycle.rs"]
 mod lifecycle;
+#[path = "nginx/policy.rs"]
+mod policy;
 #[path = "nginx/protocol.rs"]
 mod protocol;
+#[path = "nginx/requests.rs"]
+mod requests;
 #[path = "nginx/shipped.rs"]
 mod shipped;
 #[path = "nginx/state.rs"]

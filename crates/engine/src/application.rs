@@ -87,6 +87,16 @@ impl Default for Name {
 }
 
 impl Statistics {
+    /// Words in front that say whose statistics these are, and the state.
+    pub const FRONT_WORDS: usize = core::mem::offset_of!(Self, first_ms) / 8;
+
+    /// Key and state of an application, from the words in front of its statistics.
+    pub fn front(words: &[u64; Self::FRONT_WORDS]) -> (u64, State) {
+        const STATE: usize = core::mem::offset_of!(Statistics, state);
+        let state = u32::read_from_prefix(&words.as_bytes()[STATE..]).map_or(0, |(state, _)| state);
+        (words[0], State::from_u8(u8::try_from(state).unwrap_or(0)))
+    }
+
     /// Takes in that a request came, and brings the state up to date; true when what was learned may
     /// act.
     pub(crate) fn arrive(&mut self, now_ms: u64, learning_ms: u64, tripped: bool) -> bool {

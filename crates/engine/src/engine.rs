@@ -18,6 +18,7 @@ use crate::path::Path;
 use crate::policy::Config;
 use crate::profiles::{Count, Habits, Profile};
 use crate::record::{RequestRecord, Verdict};
+use crate::role::Role;
 use crate::sketch::SourceSketch;
 use crate::source::address_of;
 use crate::sources::{Hold, Sources};
@@ -131,12 +132,22 @@ impl<'m> Engine<'m> {
         let verdict = Verdict::from_u8(head.verdict).unwrap_or(Verdict::Passed);
         let policy = self.policy(application, head.application);
         let (learning_ms, allowed) = (policy.learning_ms, policy.allow.contains(head.address));
+        let refused = policy.deny.contains(head.address);
         self.recover(application, head.application, now_ms);
+        if verdict == Verdict::Passed && head.role == Role::Ignore as u8 {
+            // Neither judged nor learned: it is counted, and that is all.
+            self.applications[application].requests[verdict as usize] += 1;
+            return;
+        }
         let tripped = self.budget(application).is_tripped();
         let statistics = &mut self.applications[application];
         statistics.requests[verdict as usize] += 1;
         let ready = statistics.arrive(now_ms, learning_ms, tripped);
         if head.address == [0; 16] {
+            return;
+        }
+        if refused && !allowed {
+            // By the operator, not by what the circuit breaker is there to limit.
             return;
         }
         if verdict != Verdict::Passed || allowed {

@@ -124,7 +124,7 @@ impl Engine<'_> {
             visit,
             refused: refused.then_some((endpoint.group, number)),
             post: is_post(record),
-            accepted: served || (300..400).contains(&head.status) && !refuses(record, role),
+            accepted: accepted(record, role),
             page,
             asset: role == Role::Static,
             authenticated: record.has(flags::AUTHORIZATION) || head.session != 0,
@@ -270,6 +270,16 @@ pub(crate) struct Standing {
 const ROBOTS: u64 = 0x726f_626f_7473;
 /// Forms sent sooner than this were not filled in by hand.
 const HASTY_FORM_MS: u64 = 2000;
+
+/// Whether the answer says yes: as the configuration has it, else as answers do.
+fn accepted(record: &RequestRecord<'_>, role: Role) -> bool {
+    let usual = match record.head.status {
+        200..=299 | 304 => true,
+        300..=399 => !refuses(record, role),
+        _ => false,
+    };
+    record.has(flags::SUCCEEDED) || usual && !record.has(flags::FAILED)
+}
 
 /// Whether a redirect is a form's way of saying no. Who posts a comment is led back to what was
 /// commented on.

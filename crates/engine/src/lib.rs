@@ -37,6 +37,7 @@ mod judgement;
 mod learning;
 pub mod lift;
 pub mod object;
+pub mod outcome;
 pub mod path;
 pub mod policy;
 pub mod profiles;

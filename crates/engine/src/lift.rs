@@ -52,6 +52,33 @@ impl Engine<'_> {
         }
     }
 
+    /// Whether the configuration says that this source is never denied: the policy of its application
+    /// allows its address, or nobody may deny it. Sessions have no address.
+    pub fn is_exempt(&self, application: u64, key: SourceKey) -> bool {
+        if key.kind == SourceKind::Session {
+            return false;
+        }
+        let address = address_of(key.network);
+        let configured = self.configured(application);
+        let named = configured.and_then(|at| self.config.applications.get(at as usize));
+        let policy = named.map_or(&self.config.policy, |named| &named.policy);
+        policy.allow.touches(address) || !self.config.may_deny(address.octets())
+    }
+
+    /// Lifts every decision about sources that are exempt by now: what a changed configuration does.
+    pub fn lift_exempt(&mut self, now_ms: u64, lifted: &mut Vec<Lifted>) {
+        for slot in 0..self.sources.len() {
+            let source = self.sources.get(slot);
+            if source.key == 0 || source.denied_until_ms <= now_ms {
+                continue;
+            }
+            let key = source.source_key();
+            if key.is_some_and(|key| self.is_exempt(source.application, key)) {
+                lifted.extend(self.lift_slot(slot, now_ms));
+            }
+        }
+    }
+
     fn lift_slot(&mut self, slot: usize, now_ms: u64) -> Option<Lifted> {
         let source = *self.sources.get(slot);
         if source.denied_until_ms <= now_ms {

@@ -175,7 +175,7 @@ pub struct ApplicationConfig {
 pub struct Config {
     /// The zone's seed.
     pub seed: Seed,
-    /// Whether detectors may deny loopback addresses and [`Self::never_deny`].
+    /// Whether detectors may deny loopback addresses.
     pub deny_loopback: bool,
     /// Addresses that detectors never deny: those of `set_real_ip_from`.
     pub never_deny: CidrSet,
@@ -207,8 +207,10 @@ impl Config {
 
     /// Whether detectors may deny this address.
     pub fn may_deny(&self, address: [u8; 16]) -> bool {
-        self.deny_loopback
-            || !(crate::source::is_loopback(address) || self.never_deny.contains(address))
+        if crate::source::is_loopback(address) {
+            return self.deny_loopback;
+        }
+        !self.never_deny.contains(address)
     }
 }
 

@@ -65,6 +65,10 @@ pub mod flags {
     /// A redirect to the path that was requested, or to one whose query says that something was
     /// wrong: how many forms say that they were not accepted.
     pub const REDIRECTS_BACK: u32 = 1 << 18;
+    /// The configuration says that this answer means yes ([`crate::outcome`]).
+    pub const SUCCEEDED: u32 = 1 << 19;
+    /// The configuration says that this answer means no.
+    pub const FAILED: u32 = 1 << 20;
 }
 
 /// Request methods, as far as detectors tell them apart.

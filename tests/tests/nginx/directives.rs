@@ -7,7 +7,7 @@ use api_abuse_tests::sites::{ZONE, guarded_files};
 const HERE: &str = "# wrong";
 
 /// What is wrong, where, and what NGINX says of it. `$` in front of a snippet puts it into a server.
-const WRONG: [(&str, &[&str]); 23] = [
+const WRONG: &[(&str, &[&str])] = &[
     // The zone.
     ("api_abuse_zone;", &["invalid number of arguments in \"api_abuse_zone\" directive"]),
     ("api_abuse_zone abuse;", &["invalid zone size \"abuse\""]),
@@ -43,6 +43,55 @@ const WRONG: [(&str, &[&str]); 23] = [
         "@api_abuse_mode block monitor;",
         &["invalid number of arguments in \"api_abuse_mode\" directive"],
     ),
+    // The policy of an application. Its inner directives are the engine's, and tested there.
+    ("api_abuse_application { }", &["invalid number of arguments in \"api_abuse_application\""]),
+    ("api_abuse_application a b { }", &["invalid number of arguments in"]),
+    ("api_abuse_application shop;", &["directive \"api_abuse_application\" has no opening \"{\""]),
+    ("api_abuse_application \"a b\" { }", &["invalid value \"a b\" in \"api_abuse_application\""]),
+    ("api_abuse_application \"\" { }", &["invalid value \"\" in \"api_abuse_application\""]),
+    ("api_abuse_application $host { }", &["invalid value \"$host\""]),
+    (
+        "$api_abuse_application shop { }",
+        &["\"api_abuse_application\" directive is not allowed here"],
+    ),
+    (
+        "api_abuse_application shop { }\napi_abuse_application shop { }",
+        &["duplicate \"api_abuse_application\" \"shop\", the other one is in", "nginx.conf:"],
+    ),
+    ("api_abuse_application shop { nonsense on; }", &["unknown directive \"nonsense\""]),
+    ("api_abuse_application shop { learning; }", &["invalid number of arguments in \"learning\""]),
+    ("api_abuse_application shop { learning -1; }", &["invalid value \"-1\" in \"learning\""]),
+    ("api_abuse_application shop { threat all { } }", &["unexpected \"{\""]),
+    ("api_abuse_application shop { allow 10.0.0.0/40; }", &["invalid value \"10.0.0.0/40\""]),
+    ("api_abuse_application shop { include missing.conf; }", &["missing.conf\" failed"]),
+    // Endpoints.
+    ("@api_abuse_endpoint;", &["invalid number of arguments in \"api_abuse_endpoint\" directive"]),
+    ("@api_abuse_endpoint login a b c;", &["invalid number of arguments in"]),
+    ("api_abuse_endpoint login;", &["\"api_abuse_endpoint\" directive is not allowed here"]),
+    ("@api_abuse_endpoint logout;", &["invalid value \"logout\"", "\"auto\", \"login\""]),
+    ("@api_abuse_endpoint login 302;", &["invalid parameter \"302\" in \"api_abuse_endpoint\""]),
+    ("@api_abuse_endpoint login success=;", &["invalid parameter \"success=\""]),
+    ("@api_abuse_endpoint login failure=99;", &["invalid parameter \"failure=99\""]),
+    ("@api_abuse_endpoint login success=302 success=303;", &["duplicate parameter \"success\""]),
+    ("@api_abuse_endpoint login success=2xx failure=200;", &["a status is success and failure"]),
+    (
+        "@api_abuse_endpoint login; api_abuse_endpoint auto;",
+        &["\"api_abuse_endpoint\" directive is duplicate"],
+    ),
+    // Values with variables.
+    ("@api_abuse_session;", &["invalid number of arguments in \"api_abuse_session\" directive"]),
+    ("@api_abuse_session token;", &["invalid value \"token\" in \"api_abuse_session\" directive"]),
+    ("@api_abuse_session \"\";", &["invalid value \"\" in \"api_abuse_session\" directive"]),
+    ("@api_abuse_session $arg_a $arg_a;", &["duplicate value \"$arg_a\" in \"api_abuse_session\""]),
+    (
+        "@api_abuse_session $arg_a; api_abuse_session $arg_a;",
+        &["duplicate value \"$arg_a\" in \"api_abuse_session\""],
+    ),
+    ("@api_abuse_session $;", &["invalid variable name"]),
+    ("@api_abuse_fingerprint;", &["invalid number of arguments in \"api_abuse_fingerprint\""]),
+    ("@api_abuse_fingerprint ja4;", &["invalid value \"ja4\" in \"api_abuse_fingerprint\""]),
+    ("@api_abuse_bypass;", &["invalid number of arguments in \"api_abuse_bypass\" directive"]),
+    ("@api_abuse_bypass 1;", &["invalid value \"1\" in \"api_abuse_bypass\" directive"]),
     // The status of a denial.
     ("@api_abuse_deny_status 42;", &["must be", "between 400 and 599"]),
     ("@api_abuse_deny_status 1000;", &["must be", "between 400 and 599"]),
@@ -98,6 +147,10 @@ fn right_directives_are_accepted_silently() {
         "api_abuse shop; api_abuse_zone abuse:16m;",
         "api_abuse off;",
         "api_abuse_mode block;",
+        "api_abuse_application shop { } api_abuse_application other { threat all; learning 0; }",
+        "api_abuse_application shop { deny 203.0.113.0/24; budget 100%; repeat 1.5 max=1d; }",
+        "api_abuse_session $cookie_a$cookie_b $arg_a; api_abuse_session $arg_b;",
+        "api_abuse_fingerprint $http_x_ja4; api_abuse_bypass $arg_a $arg_b;",
         "map $host $name { default a; } api_abuse_zone abuse:16m; api_abuse $name;",
     ];
     for http in right {
@@ -108,6 +161,36 @@ fn right_directives_are_accepted_silently() {
     }
     let inherited = guarded_files().main("# nothing\n");
     assert!(inherited.test().0);
+}
+
+#[test]
+fn bytes_that_are_no_text_and_huge_arguments_are_refused() {
+    let huge = "x".repeat(1500);
+    let rows: [(&str, &str); 12] = [
+        ("@", "api_abuse HERE;"),
+        ("@", "api_abuse_mode HERE;"),
+        ("@", "api_abuse_endpoint HERE;"),
+        ("@", "api_abuse_endpoint login success=HERE;"),
+        ("@", "api_abuse_session HERE;"),
+        ("@", "api_abuse_fingerprint HERE;"),
+        ("@", "api_abuse_bypass HERE;"),
+        ("@", "api_abuse_deny_status HERE;"),
+        ("", "api_abuse_zone HERE;"),
+        ("", "api_abuse_deny_loopback HERE;"),
+        ("", "api_abuse_application HERE { }"),
+        ("", "api_abuse_application a { deny HERE; }"),
+    ];
+    for (place, snippet) in rows {
+        for (argument, words) in [(huge.as_bytes(), "invalid "), (b"a\xff\xfe", "it is no UTF-8")] {
+            let (before, after) = snippet.split_once("HERE").unwrap();
+            let bytes = [before.as_bytes(), argument, after.as_bytes()].concat();
+            let site = site(&format!("{place}include wrong.conf;")).file("wrong.conf", bytes);
+            let (accepted, said) = site.test();
+            let clear = said.contains(words) && said.contains("wrong.conf:1");
+            // NGINX cuts a line of its log at two kilobytes, place and all.
+            assert!(!accepted && clear, "{snippet}\n{said}");
+        }
+    }
 }
 
 #[test]

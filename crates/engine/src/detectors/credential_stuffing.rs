@@ -131,6 +131,8 @@ pub fn classify(
     let outcome = match record.method() {
         Method::Post | Method::Put => outcome(record, path, answers),
         // Basic authentication: every request is an attempt.
+        _ if record.head.credential != 0 && record.has(flags::SUCCEEDED) => Login::Success,
+        _ if record.head.credential != 0 && record.has(flags::FAILED) => Login::Failure,
         _ if record.head.credential != 0 && record.head.status == 401 => Login::Failure,
         _ => Login::Visit,
     };
@@ -159,6 +161,8 @@ impl Answers {
 /// What the answer to an attempt says.
 fn outcome(record: &RequestRecord<'_>, path: &Path, answers: &mut Answers) -> Login {
     match record.head.status {
+        _ if record.has(flags::SUCCEEDED) => Login::Success,
+        _ if record.has(flags::FAILED) => Login::Failure,
         401 | 403 | 422 => {
             answers.refused = answers.refused.saturating_add(1);
             Login::Failure

@@ -1,0 +1,22 @@
+//! What a new configuration lifts: denials of sources that it never denies.
+
+use api_abuse_engine::Engine;
+use api_abuse_shm::DenylistWriter;
+
+use crate::request_state::source_key;
+
+/// Lifts the denials of sources that are exempt by now, in the engine and in the denylist, and returns
+/// how many entries that were. The denylist may hold some that the engine knows nothing of: those that
+/// were carried over into a zone of another size.
+pub(super) fn lift(
+    engine: &mut Engine<'_>,
+    denylist: &mut DenylistWriter<'_>,
+    now_ms: u64,
+) -> usize {
+    engine.lift_exempt(now_ms, &mut Vec::new());
+    let live: Vec<_> = denylist.reader().iter(now_ms).map(|entry| entry.key).collect();
+    let exempt = live.into_iter().filter(|key| {
+        source_key(key).is_some_and(|source| engine.is_exempt(key.application, source))
+    });
+    exempt.filter(|key| denylist.remove(key)).count()
+}
