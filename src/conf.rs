@@ -3,10 +3,11 @@
 use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 
-use api_abuse_engine::Policy;
 use api_abuse_engine::hash::Seed;
+use api_abuse_engine::identity::Fields;
 use api_abuse_engine::outcome::Outcomes;
 use api_abuse_engine::role::Role;
+use api_abuse_engine::{CidrSet, Policy};
 
 use crate::ffi::conf::{ComplexValue, Cycle};
 use crate::ffi::files::{Directory, LogFile};
@@ -31,6 +32,8 @@ pub(crate) struct MainConf {
     pub(crate) log: Option<OrOff<LogFile>>,
     /// `api_abuse_detector`.
     pub(crate) detector: Option<Place>,
+    /// What `set_real_ip_from` names, wherever it stands.
+    pub(crate) proxies: CidrSet,
     /// The applications that `api_abuse` and `api_abuse_application` name, each once.
     pub(crate) applications: Vec<Rc<Application>>,
     /// Where the first application was enabled.
@@ -115,6 +118,16 @@ pub(crate) struct LocationConf {
     pub(crate) fingerprint: Option<Vec<ComplexValue>>,
     /// `api_abuse_bypass`.
     pub(crate) bypass: Option<Vec<ComplexValue>>,
+    /// `api_abuse_identity`.
+    pub(crate) identity: Option<Identity>,
+}
+
+/// `api_abuse_identity`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Identity {
+    /// Fields of the body.
+    pub(crate) fields: Fields,
+    pub(crate) variables: Vec<ComplexValue>,
 }
 
 /// `api_abuse_endpoint`.
@@ -207,6 +220,7 @@ impl LocationConf {
         inherit(&mut self.session, around.session.as_ref());
         inherit(&mut self.fingerprint, around.fingerprint.as_ref());
         inherit(&mut self.bypass, around.bypass.as_ref());
+        inherit(&mut self.identity, around.identity.as_ref());
     }
 
     /// The application of requests here; `None` when they belong to none, or nothing is done.

@@ -17,7 +17,7 @@ use crate::ffi::shm;
 use crate::zone;
 
 /// All directives. `docs/directives.md` has a section for each; a test holds the two together.
-pub(crate) static DIRECTIVES: [Directive; 14] = [
+pub(crate) static DIRECTIVES: [Directive; 15] = [
     Directive {
         name: c"api_abuse_zone",
         context: Context::Http,
@@ -83,6 +83,12 @@ pub(crate) static DIRECTIVES: [Directive; 14] = [
         context: Context::HttpServerLocation,
         arguments: Arguments::Any,
         parse: request::session,
+    },
+    Directive {
+        name: c"api_abuse_identity",
+        context: Context::ServerLocation,
+        arguments: Arguments::Any,
+        parse: request::identity,
     },
     Directive {
         name: c"api_abuse_fingerprint",

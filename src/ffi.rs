@@ -11,6 +11,7 @@
 // NGINX keeps statuses, sizes and times in signed integers, and none of them comes near the sign.
 #![allow(clippy::cast_possible_wrap)]
 
+pub(crate) mod body;
 pub(crate) mod clock;
 pub(crate) mod conf;
 pub(crate) mod directive;
@@ -21,6 +22,7 @@ pub(crate) mod guard;
 pub(crate) mod headers;
 pub(crate) mod phase;
 pub(crate) mod process;
+pub(crate) mod realip;
 pub(crate) mod request;
 pub(crate) mod response;
 pub(crate) mod shm;

@@ -13,6 +13,7 @@ use api_abuse_shm::{DenyEntry, DenyKey};
 
 use crate::client::Client;
 use crate::conf::{LocationConf, Mode, Selector};
+use crate::ffi::body::WatchedBody;
 use crate::ffi::conf::ComplexValue;
 use crate::ffi::request::{Location, Request};
 use crate::worker::Worker;
@@ -33,6 +34,8 @@ pub(crate) struct RequestState {
     pub(crate) session: u64,
     /// The location that it was judged by.
     pub(crate) location: Option<Location>,
+    /// What looks at its body.
+    pub(crate) body: Option<WatchedBody>,
     pub(crate) verdict: Verdict,
     /// Whether the location is in `block` mode.
     pub(crate) blocking: bool,
@@ -60,6 +63,7 @@ impl Default for RequestState {
             client: Client::default(),
             session: 0,
             location: None,
+            body: None,
             verdict: Verdict::Passed,
             blocking: false,
             early: false,

@@ -176,6 +176,7 @@ fn write_lines() {
 pub(crate) fn engine_config(conf: &MainConf, seed: Seed) -> Config {
     let mut config = Config::new(seed);
     config.deny_loopback = conf.deny_loopback.unwrap_or(false);
+    config.never_deny = conf.proxies.clone();
     config.applications = conf
         .applications
         .iter()

@@ -1,5 +1,6 @@
 //! Directives that say how requests are to be looked at.
 
+use api_abuse_engine::identity::{FIELDS_MAX, NAME_MAX};
 use api_abuse_engine::outcome::{Outcomes, Statuses};
 use api_abuse_engine::role::Role;
 
@@ -47,6 +48,27 @@ pub(super) fn endpoint(conf: &mut Conf<'_>, args: &[&[u8]]) -> Result<(), Refusa
 /// `api_abuse_session $variable …`.
 pub(super) fn session(conf: &mut Conf<'_>, args: &[&[u8]]) -> Result<(), Refusal> {
     values(conf, args, |location| &mut location.session)
+}
+
+/// `api_abuse_identity FIELD …`: names of fields, and values with variables.
+pub(super) fn identity(conf: &mut Conf<'_>, args: &[&[u8]]) -> Result<(), Refusal> {
+    let [name] = text(args)?;
+    for value in &args[1..] {
+        let [written] = text(&[value])?;
+        let identity = conf.location().identity.get_or_insert_default();
+        let mut known = identity.variables.iter();
+        if identity.fields.contains(value) || known.any(|known| known.text() == *value) {
+            return Err(format!("duplicate value {written:?} in {name:?} directive").into());
+        }
+        if written.contains('$') {
+            let value = conf.compile(value)?;
+            conf.location().identity.get_or_insert_default().variables.push(value);
+        } else if identity.fields.add(value).is_none() {
+            let what = format!("a field of 1 to {NAME_MAX} bytes, at most {FIELDS_MAX} of them");
+            return Err(must_be(name, written, &what));
+        }
+    }
+    Ok(())
 }
 
 /// `api_abuse_fingerprint $variable …`.

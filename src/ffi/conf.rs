@@ -16,7 +16,7 @@ use crate::ffi::directive::Refusal;
 use crate::ffi::error_log::{Level, Log};
 use crate::ffi::guard::guarded;
 use crate::ffi::request::bytes;
-use crate::ffi::{phase, response, variable};
+use crate::ffi::{phase, realip, response, variable};
 use crate::{conf, module};
 
 /// The configuration while NGINX reads it.
@@ -199,11 +199,14 @@ unsafe fn create<T: Default>(cf: *mut ngx_conf_t) -> *mut c_void {
 }
 
 pub(crate) unsafe extern "C" fn merge_location(
-    _cf: *mut ngx_conf_t,
+    cf: *mut ngx_conf_t,
     parent: *mut c_void,
     child: *mut c_void,
 ) -> *mut c_char {
     guarded(NGX_CONF_ERROR, || {
+        // SAFETY: NGINX hands in the configuration, in which the location that is merged is the
+        // current one.
+        realip::collect(&mut unsafe { Conf::from_raw(cf) });
         // SAFETY: NGINX hands in what create_location made for two different blocks.
         let (parent, child) =
             unsafe { (&*parent.cast::<LocationConf>(), &mut *child.cast::<LocationConf>()) };
@@ -232,6 +235,7 @@ pub(crate) unsafe extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_in
     guarded(Status::NGX_ERROR.into(), || {
         // SAFETY: NGINX hands in the configuration that it read.
         let mut conf = unsafe { Conf::from_raw(cf) };
+        realip::collect(&mut conf);
         let checked = conf::check(conf.main());
         if let Err(message) = &checked {
             // Not through Conf::report, which would add the line where the block ends.

@@ -7,18 +7,20 @@ use ngx::ffi::{
     ngx_http_request_t, ngx_int_t,
 };
 
+use crate::ffi::body;
 use crate::ffi::conf::Conf;
 use crate::ffi::guard::guarded;
 use crate::ffi::request::Request;
 use crate::phases::access::{self, Outcome};
 use crate::phases::log;
 
-/// Adds the handlers; whether there was memory for it.
+/// Adds the handlers, and what looks at bodies; whether there was memory for it.
 pub(super) fn register(conf: &Conf<'_>) -> bool {
     let handlers: [(_, ngx_http_handler_pt); 2] = [
         (ngx_http_phases_NGX_HTTP_ACCESS_PHASE, Some(access_handler)),
         (ngx_http_phases_NGX_HTTP_LOG_PHASE, Some(log_handler)),
     ];
+    body::register();
     handlers.into_iter().all(|(phase, handler)| {
         // SAFETY: after the `http` block was read, `ctx` is its context and the core module's slot
         // holds its configuration with an array of handlers for each phase.

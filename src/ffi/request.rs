@@ -148,6 +148,7 @@ impl Request<'_> {
         let headers = &self.raw().headers_in;
         let header: *const ngx_table_elt_t = match which {
             KnownHeader::Authorization => headers.authorization,
+            KnownHeader::ContentType => headers.content_type,
             KnownHeader::Host => headers.host,
             KnownHeader::Referer => headers.referer,
             KnownHeader::UserAgent => headers.user_agent,
@@ -313,6 +314,7 @@ unsafe extern "C" fn forget_state(data: *mut c_void) {
 #[derive(Clone, Copy)]
 pub(crate) enum KnownHeader {
     Authorization,
+    ContentType,
     Host,
     Referer,
     UserAgent,

@@ -1,8 +1,10 @@
 //! ACCESS: is this request's source denied?
 
+use api_abuse_engine::identity::Reader;
 use api_abuse_engine::record::Verdict;
 
-use crate::ffi::request::Request;
+use crate::ffi::body::WatchedBody;
+use crate::ffi::request::{KnownHeader, Request};
 use crate::request_state::RequestState;
 use crate::worker;
 
@@ -18,6 +20,17 @@ pub(crate) enum Outcome {
     Deny(u16),
 }
 
+/// Has the body looked at as it comes, where `api_abuse_identity` names fields of it.
+fn watch_body(request: &Request<'_>) -> Option<WatchedBody> {
+    let identity = request.location_conf().identity.as_ref()?;
+    if identity.fields.is_empty() || request.content_length() == 0 {
+        return None;
+    }
+    let content_type = request.header(KnownHeader::ContentType).unwrap_or_default();
+    let seed = worker::with(|worker| worker.seed)?;
+    request.watch_body(&Reader::new(content_type, seed))
+}
+
 /// Judges a request at its first pass through an enabled location. Later passes are those of
 /// internal redirects, the page that says why a request was denied among them: they pass.
 pub(crate) fn handle(request: &Request<'_>) -> Outcome {
@@ -27,6 +40,9 @@ pub(crate) fn handle(request: &Request<'_>) -> Outcome {
     let judged = worker::with(|worker| RequestState::judge(request, worker)).flatten();
     let Some(mut state) = judged else { return Outcome::Pass };
     let wait_ms = slow_down(&mut state);
+    if state.verdict == Verdict::Passed {
+        state.body = watch_body(request);
+    }
     request.remember(state);
     match state.verdict {
         Verdict::Denied => {

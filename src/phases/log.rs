@@ -1,6 +1,7 @@
 //! LOG: what a finished request tells the detectors.
 
 use api_abuse_engine::hash::Seed;
+use api_abuse_engine::identity;
 use api_abuse_engine::record::{Method, NO_UPSTREAM, RecordHead, RequestRecord, flags};
 
 use crate::ffi::clock;
@@ -49,6 +50,7 @@ fn head(request: &Request<'_>, state: &RequestState, path: &[u8], seed: Seed) ->
         fingerprint: state.client.fingerprint,
         session: state.session,
         credential: authorization.map_or(0, |value| seed.secret(value)),
+        identity: account(request, state, seed),
         path_hash: seed.table(path),
         referer_hash: referer.path().map_or(0, |path| seed.table(path)),
         incident: state.met.map_or(0, |met| met.incident),
@@ -67,6 +69,16 @@ fn head(request: &Request<'_>, state: &RequestState, path: &[u8], seed: Seed) ->
         role: endpoint.map_or(0, |endpoint| endpoint.role as u8),
         ..RecordHead::default()
     }
+}
+
+/// The account that the request named, as `api_abuse_identity` has it; 0 for none.
+fn account(request: &Request<'_>, state: &RequestState, seed: Seed) -> u64 {
+    let location = state.location.map(|location| location.conf(request));
+    let Some(conf) = location.and_then(|location| location.identity.as_ref()) else { return 0 };
+    let fields = state.body.map(|body| body.found(request)).unwrap_or_default();
+    let variables = conf.variables.iter().filter_map(|value| request.evaluate(*value));
+    let variables = variables.map(|value| identity::account(seed, value));
+    identity::identity(fields.into_iter().chain(variables))
 }
 
 /// Raw path and query of what was asked for.

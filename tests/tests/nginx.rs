@@ -21,6 +21,8 @@ mod directives;
 mod enforcement;
 #[path = "nginx/harness.rs"]
 mod harness;
+#[path = "nginx/identity.rs"]
+mod identity;
 #[path = "nginx/isolation.rs"]
 mod isolation;
 #[path = "nginx/lifecycle.rs"]
@@ -29,6 +31,8 @@ mod lifecycle;
 mod policy;
 #[path = "nginx/protocol.rs"]
 mod protocol;
+#[path = "nginx/proxies.rs"]
+mod proxies;
 #[path = "nginx/requests.rs"]
 mod requests;
 #[path = "nginx/shipped.rs"]

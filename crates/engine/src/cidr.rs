@@ -151,6 +151,13 @@ impl CidrSet {
         after.checked_sub(1).is_some_and(|at| address <= self.ranges[at].1)
     }
 
+    /// Whether all addresses of the network are in the set.
+    pub fn covers(&self, cidr: Cidr) -> bool {
+        let (first, last) = cidr.range();
+        let after = self.ranges.partition_point(|range| range.0 <= first);
+        after.checked_sub(1).is_some_and(|at| last <= self.ranges[at].1)
+    }
+
     /// Whether a source of this address is named: an IPv4 address, or any address of an IPv6 /64.
     pub(crate) fn touches(&self, address: Ipv6Addr) -> bool {
         let single = address.to_ipv4_mapped().is_some() || address.is_loopback();

@@ -22,9 +22,14 @@ impl Seed {
     /// what is stored cannot be turned back by whoever reads a log or a snapshot without the key.
     /// Never zero.
     pub fn secret(self, bytes: &[u8]) -> u64 {
-        let mut hasher = SipHasher13::new_with_keys(self.0[0], self.0[1]);
+        let mut hasher = self.hasher();
         hasher.write(bytes);
         hasher.finish().max(1)
+    }
+
+    /// What [`Self::secret`] hashes with, for what comes in pieces.
+    pub(crate) fn hasher(self) -> SipHasher13 {
+        SipHasher13::new_with_keys(self.0[0], self.0[1])
     }
 }
 

@@ -33,6 +33,7 @@ pub mod explain;
 pub mod facts;
 pub mod fusion;
 pub mod hash;
+pub mod identity;
 mod judgement;
 mod learning;
 pub mod lift;

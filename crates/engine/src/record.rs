@@ -203,6 +203,8 @@ pub struct RecordHead {
     pub session: u64,
     /// Keyed hash of the credential shown (Authorization), 0 for none.
     pub credential: u64,
+    /// Keyed hash of the account that a login or a registration names ([`crate::identity`]), 0 for none.
+    pub identity: u64,
     /// Hash of the whole raw path, without the query.
     pub path_hash: u64,
     /// Hash of the path of a same-site Referer, 0 for none.

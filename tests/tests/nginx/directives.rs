@@ -88,6 +88,11 @@ const WRONG: &[(&str, &[&str])] = &[
         &["duplicate value \"$arg_a\" in \"api_abuse_session\""],
     ),
     ("@api_abuse_session $;", &["invalid variable name"]),
+    ("@api_abuse_identity;", &["invalid number of arguments in \"api_abuse_identity\" directive"]),
+    ("api_abuse_identity user;", &["\"api_abuse_identity\" directive is not allowed here"]),
+    ("@api_abuse_identity \"\";", &["invalid value \"\" in \"api_abuse_identity\" directive"]),
+    ("@api_abuse_identity a a;", &["duplicate value \"a\" in \"api_abuse_identity\" directive"]),
+    ("@api_abuse_identity a b c d e f g h i;", &["invalid value \"i\"", "at most 8"]),
     ("@api_abuse_fingerprint;", &["invalid number of arguments in \"api_abuse_fingerprint\""]),
     ("@api_abuse_fingerprint ja4;", &["invalid value \"ja4\" in \"api_abuse_fingerprint\""]),
     ("@api_abuse_bypass;", &["invalid number of arguments in \"api_abuse_bypass\" directive"]),
@@ -150,6 +155,7 @@ fn right_directives_are_accepted_silently() {
         "api_abuse_application shop { } api_abuse_application other { threat all; learning 0; }",
         "api_abuse_application shop { deny 203.0.113.0/24; budget 100%; repeat 1.5 max=1d; }",
         "api_abuse_session $cookie_a$cookie_b $arg_a; api_abuse_session $arg_b;",
+        "server { listen @other@; api_abuse_identity email user $arg_user; }",
         "api_abuse_fingerprint $http_x_ja4; api_abuse_bypass $arg_a $arg_b;",
         "map $host $name { default a; } api_abuse_zone abuse:16m; api_abuse $name;",
     ];
@@ -166,12 +172,13 @@ fn right_directives_are_accepted_silently() {
 #[test]
 fn bytes_that_are_no_text_and_huge_arguments_are_refused() {
     let huge = "x".repeat(1500);
-    let rows: [(&str, &str); 12] = [
+    let rows: [(&str, &str); 13] = [
         ("@", "api_abuse HERE;"),
         ("@", "api_abuse_mode HERE;"),
         ("@", "api_abuse_endpoint HERE;"),
         ("@", "api_abuse_endpoint login success=HERE;"),
         ("@", "api_abuse_session HERE;"),
+        ("@", "api_abuse_identity HERE;"),
         ("@", "api_abuse_fingerprint HERE;"),
         ("@", "api_abuse_bypass HERE;"),
         ("@", "api_abuse_deny_status HERE;"),

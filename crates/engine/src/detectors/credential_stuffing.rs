@@ -37,8 +37,8 @@ pub enum Login {
 pub struct State {
     /// Monotonic milliseconds of the last attempt.
     last_ms: u64,
-    /// Hashes of the credentials tried last; where none is known, the first is the length of the
-    /// last body.
+    /// Hashes of the accounts or credentials tried last; where none is known, the first is the length
+    /// of the last body.
     credentials: [u32; 4],
     /// Requests to a login.
     pub requests: u32,
@@ -51,16 +51,13 @@ pub struct State {
 }
 
 impl State {
-    /// Remembers the credential of an attempt; false when the source has just tried it. Where no
-    /// credential is known, the length of the body stands for it; an access log knows neither.
+    /// Remembers the account or the credential of an attempt; false when the source has just tried it.
+    /// Where none is known, the length of the body stands for it; an access log knows neither.
     fn new_credential(&mut self, record: &RequestRecord<'_>) -> bool {
         let head = &record.head;
-        if head.credential != 0 {
-            return remember(
-                &mut self.credentials,
-                &mut self.credentials_at,
-                head.credential as u32,
-            );
+        let tried = if head.identity == 0 { head.credential } else { head.identity };
+        if tried != 0 {
+            return remember(&mut self.credentials, &mut self.credentials_at, tried as u32);
         }
         let length = head.content_length.wrapping_add(1);
         record.has(flags::FROM_LOG)
