@@ -7,6 +7,7 @@
 //!    and the entry of the denylist that it meets, if any. No lock is taken, nobody is waited for;
 //!    two look-ups read two words each. In `block` mode a denied request ends here.
 //! 2. NGINX serves the request, however many internal redirects that takes. The state survives them.
+//!    When its body is read, a filter ([`ffi::body`]) looks for the account that it names.
 //! 3. **LOG** ([`phases::log`]). The finished request, an early error or a denied one included,
 //!    becomes one [`api_abuse_engine::RequestRecord`] in the worker's own lane of the shared
 //!    memory, and the doorbell rings if the detector sleeps.
