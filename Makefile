@@ -67,6 +67,22 @@ test-units: headers ## engine, shared memory, command line: no NGINX
 test-loom: ## shared memory, every interleaving of its threads
 	RUSTFLAGS="--cfg loom" cargo test --release -p api-abuse-shm --test loom --target-dir $(TARGET)/loom
 
+HOST = $(shell rustc -vV | sed -n 's/^host: //p')
+
+.PHONY: test-asan
+test-asan: ## engine and shared memory under AddressSanitizer (nightly Rust)
+	RUSTFLAGS="-Zsanitizer=address" cargo +nightly test -p api-abuse-engine -p api-abuse-shm \
+		--lib --target $(HOST) --target-dir $(TARGET)/asan
+
+.PHONY: test-tsan
+test-tsan: ## shared memory under ThreadSanitizer (nightly Rust with rust-src)
+	RUSTFLAGS="-Zsanitizer=thread" cargo +nightly test -p api-abuse-shm \
+		--lib -Zbuild-std --target $(HOST) --target-dir $(TARGET)/tsan
+
+.PHONY: test-miri
+test-miri: ## shared memory under Miri (nightly Rust with miri)
+	cargo +nightly miri test -p api-abuse-shm --lib --target-dir $(TARGET)/miri
+
 .PHONY: test-nginx
 test-nginx: build ## a real NGINX, from outside
 	cargo build -p api-abuse
@@ -119,6 +135,8 @@ EVALUATION_SEED ?= 2002
 evaluate: ## writes docs/evaluation.md: detection and false convictions, from a seed no code was tuned on
 	cargo build --release -p api-abuse
 	$(TARGET)/release/api-abuse simulate --scenario all --seed $(EVALUATION_SEED) --markdown > docs/evaluation.md
+
+include packaging/targets.mk
 
 .PHONY: tools
 tools: ## cargo-deny, into target/tools (some minutes, once)
