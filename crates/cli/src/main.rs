@@ -8,6 +8,8 @@
 
 mod access_log;
 mod denials;
+#[cfg(feature = "documents")]
+mod documents;
 mod input;
 mod learn;
 mod memory;
@@ -37,6 +39,9 @@ enum Command {
     Simulate(simulate::Arguments),
     /// Learn from access logs what is normal, so that a new installation starts ready
     Learn(learn::Arguments),
+    /// Write man pages and shell completions
+    #[cfg(feature = "documents")]
+    Documents(documents::Arguments),
 }
 
 /// How a command ended, beside success.
@@ -65,6 +70,10 @@ fn main() -> ExitCode {
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Learn(arguments) => learn::run(&arguments),
+        #[cfg(feature = "documents")]
+        Command::Documents(arguments) => {
+            documents::run(<Cli as clap::CommandFactory>::command(), &arguments)
+        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
