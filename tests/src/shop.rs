@@ -163,7 +163,12 @@ struct Counter {
 impl Shop {
     /// Opens a shop on a port of its own.
     pub fn open() -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        Self::open_at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
+    }
+
+    /// Opens a shop on this address.
+    pub fn open_at(address: SocketAddr) -> io::Result<Self> {
+        let listener = TcpListener::bind(address)?;
         let address = listener.local_addr()?;
         let counter = Arc::new(Counter {
             accounts: Accounts::default(),

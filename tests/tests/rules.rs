@@ -219,6 +219,45 @@ fn functions(text: &str) -> Vec<(usize, usize)> {
 }
 
 #[test]
+fn the_dashboard_asks_for_metrics_that_exist() {
+    let read = |path: &str| fs::read_to_string(root().join(path)).unwrap();
+    let (dashboard, documented) = (read("docker/grafana/api-abuse.json"), read("docs/metrics.md"));
+    let dashboard: serde_json::Value = serde_json::from_str(&dashboard).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap();
+    let targets = panels.iter().flat_map(|panel| panel["targets"].as_array().unwrap());
+    let mut asked = 0;
+    for expression in targets.map(|target| target["expr"].as_str().unwrap()) {
+        let words = expression.split(|c: char| !c.is_alphanumeric() && c != '_');
+        for name in words.filter(|word| word.starts_with("api_abuse_")) {
+            let family = name.strip_suffix("_bucket").unwrap_or(name);
+            assert!(documented.contains(&format!("`{family}`")), "{name} in {expression}");
+            asked += 1;
+        }
+    }
+    assert!(asked > 8, "{asked} metrics");
+}
+
+#[test]
+fn workflows_call_targets_that_exist() {
+    let read = |path: &Path| fs::read_to_string(path).unwrap();
+    let makefiles = read(&root().join("Makefile")) + &read(&root().join("packaging/targets.mk"));
+    let is_target =
+        |word: &str| makefiles.lines().any(|line| line.starts_with(&format!("{word}:")));
+    let mut called = 0;
+    for entry in fs::read_dir(root().join(".github/workflows")).unwrap() {
+        let path = entry.unwrap().path();
+        for line in read(&path).lines() {
+            let Some((_, words)) = line.split_once("run: make ") else { continue };
+            for word in words.split(' ').filter(|word| !word.contains(['$', '{', '}', '.'])) {
+                assert!(is_target(word), "{}: make {word}", path.display());
+                called += 1;
+            }
+        }
+    }
+    assert!(called > 3, "{called} targets");
+}
+
+#[test]
 fn finds_functions_and_their_lengths() {
     let text = "pub fn a(\n    x: u8,\n) -> u8 {\n    if x {\n    }\n}\nfn b() {}\nimpl X {\n    fn c<T>() {\n    }\n}\n";
     assert_eq!(functions(text), [(1, 6), (9, 2)]);

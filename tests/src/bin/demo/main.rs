@@ -4,10 +4,11 @@
 //! attacker on the Internet. Everything said about requests is read from NGINX's access log, and
 //! everything said about evidence from the module's own status; the demo only compares it with what
 //! was promised. With `--check` it ends then, and its exit code is the answer; otherwise everything
-//! runs on until Ctrl-C.
+//! runs on until Ctrl-C. Its [`parts`] can also be run one by one.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a demo that cannot go on says why")]
 
 mod attackers;
+mod parts;
 mod report;
 
 use std::io::{IsTerminal, Write, stderr};
@@ -35,15 +36,18 @@ const ATTACK: Duration = Duration::from_secs(30);
 const WATCH: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
-    let check = match std::env::args().skip(1).collect::<Vec<_>>().as_slice() {
-        [] => false,
-        [flag] if flag == "--check" => true,
-        _ => {
-            eprintln!("usage: demo [--check]");
-            return ExitCode::from(2);
-        }
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let part = match words.as_slice() {
+        [name, address] => parts::named(name).zip(address.parse().ok()),
+        _ => None,
     };
-    if let Some(missing) = attackers::missing_tools() {
+    if !matches!(words.as_slice(), [] | ["--check"]) && part.is_none() {
+        eprintln!("usage: demo [--check | shop ADDRESS | people ADDRESS | attackers ADDRESS]");
+        return ExitCode::from(2);
+    }
+    let attacked = !matches!(words.first(), Some(&"shop" | &"people"));
+    if let Some(missing) = attackers::missing_tools().filter(|_| attacked) {
         eprintln!("{missing} is missing: apt-get install --no-install-recommends {missing}");
         return ExitCode::from(2);
     }
@@ -51,7 +55,11 @@ fn main() -> ExitCode {
     for signal in [SIGINT, SIGTERM] {
         signal_hook::flag::register(signal, Arc::clone(&stop)).expect("signals can be caught");
     }
-    if run(check, &stop) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let well = match part {
+        Some((part, address)) => part(address, &stop),
+        None => run(!words.is_empty(), &stop),
+    };
+    if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Runs the demo; true when everything that was promised held.
