@@ -125,6 +125,11 @@ check: headers ## format, lints, rules of the repository, licences
 msrv: headers ## that the oldest Rust we promise is enough (needs that toolchain)
 	cargo +$$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml) check --workspace --all-targets
 
+.PHONY: soak
+soak: build ## ten minutes of load, reloads, kills, full tables, a jumping clock (SOAK_SECONDS=600)
+	cargo build --release -p api-abuse-tests --bin soak
+	$(TARGET)/release/soak
+
 .PHONY: bench-instructions
 bench-instructions: build ## instructions that the module adds to a request, by callgrind
 	cargo build --release -p api-abuse-tests --bin bench_instructions

@@ -116,6 +116,16 @@ impl Nginx {
         signal(pid, Signal::KILL);
     }
 
+    /// Takes the processor from a process until [`Self::resume`].
+    pub fn pause(&self, pid: u32) {
+        signal(pid, Signal::STOP);
+    }
+
+    /// Lets a paused process go on.
+    pub fn resume(&self, pid: u32) {
+        signal(pid, Signal::CONT);
+    }
+
     /// Changes the configuration on disk; [`Self::reload`] makes NGINX read it.
     pub fn reconfigure(&mut self, change: impl FnOnce(&mut Site)) {
         change(&mut self.site);
