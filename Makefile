@@ -97,7 +97,7 @@ test-demo: build ## the demo, and what it promises
 	cargo build --release -p api-abuse-tests --bin demo
 	$(TARGET)/release/demo --check
 
-# The console needs no build. Its tests need Node 20 and two packages from npm.
+# The console needs no build. Its tests need Node 18 and two packages from npm.
 CONSOLE_TESTS := tests/console
 
 .PHONY: test-console
