@@ -1,9 +1,11 @@
-//! Nanoseconds a record, for tables of different sizes and numbers of live sources.
+//! Nanoseconds a record and bytes a source, for tables of different sizes and numbers of live sources.
 //!
 //! Run with `cargo bench -p api-abuse-engine`. No assertion: a number is not a test.
+//! `cargo bench -p api-abuse-engine --bench turn -- 20000` measures that many live sources only: for
+//! callgrind, whose counts do not depend on what else the machine does.
 #![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark fails loudly")]
 
-use std::time::Instant;
+use std::time::Duration;
 
 use api_abuse_engine::hash::{Seed, combine};
 use api_abuse_engine::record::{Method, NO_UPSTREAM, RecordHead, flags};
@@ -12,13 +14,23 @@ use api_abuse_engine::tables::Limits;
 use api_abuse_engine::{Config, Engine, RequestRecord};
 
 const SEED: Seed = Seed([11, 22]);
-const AGENT: &[u8] = b"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
 /// Records of one measurement.
-const RECORDS: u64 = 1_000_000;
+const RECORDS: usize = 600_000;
+/// Records of a batch, as the module's detector drains them.
+const BATCH: usize = 512;
+/// Visitors who click at the same time, and requests of a visit.
+const AT_ONCE: u64 = 3000;
+const VISIT: u64 = 16;
+/// Sources of a client: itself, its address, and every second one a session.
+const SOURCES_A_CLIENT: f64 = 2.5;
 
 fn main() {
     println!("{SOURCE_BYTES} bytes a source");
-    for (clients, megabytes) in [(10_000, 64), (100_000, 256), (500_000, 800)] {
+    let wanted: Option<u64> = std::env::args().find_map(|word| word.parse().ok());
+    for (sources, megabytes) in [(20_000u64, 32), (200_000, 128), (1_000_000, 600)] {
+        if wanted.is_some_and(|wanted| wanted != sources) {
+            continue;
+        }
         let mut memory = vec![0u64; (megabytes << 20) / 8 + 8];
         let bytes = zerocopy::IntoBytes::as_mut_bytes(memory.as_mut_slice());
         let start = bytes.as_ptr().align_offset(64);
@@ -26,51 +38,130 @@ fn main() {
         let limits = Limits::of(bytes.len());
         let (mut engine, _) =
             Engine::attach(bytes, Config::new(SEED).with_application(b"shop")).unwrap();
-        measure(&mut engine, clients, 0);
-        let ns = measure(&mut engine, clients, RECORDS);
+        let mut traffic = Traffic::new((sources as f64 / SOURCES_A_CLIENT) as u64);
+        let everybody = traffic.clients as usize;
+        traffic.feed(&mut engine, everybody, Traffic::each);
+        let visits = traffic.feed(&mut engine, RECORDS, Traffic::visit);
+        let random = traffic.feed(&mut engine, RECORDS, Traffic::anybody);
         let (live, evicted) = engine.sources();
         println!(
-            "{live:>9} live sources of {} in {megabytes} MB: {ns:.0} ns a record, {evicted} evicted",
-            limits.sources
+            "{live:>8} live sources of {} in {megabytes} MiB ({} MiB for these): {visits:.0} ns a record \
+             of visits, {random:.0} of clients at random; {evicted} evicted",
+            limits.sources,
+            (live as usize * SOURCE_BYTES) >> 20,
         );
     }
 }
 
-/// Feeds records of `clients` people at random, and returns nanoseconds a record.
-fn measure(engine: &mut Engine<'_>, clients: u64, from: u64) -> f64 {
-    let mut decisions = Vec::new();
-    let paths: Vec<String> = (0..2000).map(path).collect();
-    let begin = Instant::now();
-    for n in from..from + RECORDS {
-        let random = combine(n, 5);
-        let client = random % clients;
-        let path = paths[(random >> 32) as usize % paths.len()].as_bytes();
-        let now_ms = 1_000_000 + n;
+/// Requests for a shop: pages, what they pull in, an interface, searches, logins, links that are gone.
+struct Traffic {
+    clients: u64,
+    now_ms: u64,
+    n: u64,
+    kinds: Vec<Vec<(String, String)>>,
+    agents: Vec<String>,
+}
+
+impl Traffic {
+    fn new(clients: u64) -> Self {
+        let of = |count: u64, name: fn(u64) -> (String, String)| (0..count).map(name).collect();
+        let kinds = vec![
+            of(2000, |n| (format!("/products/{n}.html"), String::new())),
+            of(600, |n| (format!("/static/img/{:x}.png", combine(n, 3)), "v=12".to_owned())),
+            of(20_000, |n| (format!("/api/v1/items/{n}"), String::new())),
+            of(500, |n| ("/search".to_owned(), format!("q=lamp+{n}&page={}", n % 7))),
+            of(60, |n| (format!("/help/how-to-{n}-a-thing/"), String::new())),
+            of(1, |_| ("/account/login".to_owned(), String::new())),
+            of(4000, |n| (format!("/old/{n}/page-{}.php", n % 40), String::new())),
+        ];
+        let agents = (0..300).map(|n| {
+            let (major, build) = (100 + n % 40, combine(n, 9) % 10_000);
+            format!(
+                "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) \
+                 Chrome/{major}.0.{build}.0 Safari/537.36"
+            )
+        });
+        Self { clients, now_ms: 1_000_000, n: 0, kinds, agents: agents.collect() }
+    }
+
+    /// Each client once.
+    fn each(&self, _: u64) -> u64 {
+        self.n % self.clients
+    }
+
+    /// Any client.
+    fn anybody(&self, random: u64) -> u64 {
+        random % self.clients
+    }
+
+    /// One of those who click at the time.
+    fn visit(&self, random: u64) -> u64 {
+        let seat = random % AT_ONCE;
+        let since = (self.n + seat * VISIT) / (AT_ONCE * VISIT);
+        combine(seat, since) % self.clients
+    }
+
+    fn record(&mut self, who: fn(&Self, u64) -> u64) -> RequestRecord<'_> {
+        self.n += 1;
+        self.now_ms += u64::from(self.n % 8 == 0);
+        let random = combine(self.n, 5);
+        let client = who(self, random >> 8);
+        let kind = [0, 0, 1, 1, 1, 1, 1, 2, 2, 2, 2, 3, 4, 4, 5, 6][(random >> 40) as usize % 16];
+        let paths = &self.kinds[kind];
+        // The square of a uniform number: some are popular.
+        let popular = (random >> 44) as f64 / (1u64 << 20) as f64;
+        let (path, query) = &paths[(popular * popular * paths.len() as f64) as usize];
+        let method = if kind == 5 { Method::Post } else { Method::Get };
+        let status = match (kind, random & 7) {
+            (5, 0) => 401,
+            (5, _) => 302,
+            (6, _) => 404,
+            (1, 0..3) => 304,
+            _ => 200,
+        };
+        let page = matches!(kind, 0 | 3 | 4);
+        let agent = self.agents[client as usize % self.agents.len()].as_bytes();
         let head = RecordHead {
-            time_ms: now_ms,
+            time_ms: self.now_ms,
             application: SEED.table(b"shop"),
             address: (0x2001_0db8_u128 << 96 | u128::from(client) << 64 | 1).to_be_bytes(),
-            fingerprint: combine(client % 300, 1),
-            path_hash: SEED.table(path),
-            upstream_ms: NO_UPSTREAM,
-            flags: flags::HTML,
-            status: 200,
-            method: Method::Get as u8,
+            fingerprint: SEED.table(agent),
+            session: if client % 2 == 0 { combine(client, 77) } else { 0 },
+            credential: if kind == 5 { combine(client, 78) } else { 0 },
+            path_hash: SEED.table(path.as_bytes()),
+            upstream_ms: if kind == 1 { NO_UPSTREAM } else { 12 },
+            flags: if page { flags::HTML } else { flags::JSON },
+            status,
+            method: method as u8,
             protocol: 20,
             ..RecordHead::default()
         };
-        let record = RequestRecord { head, application: b"", path, query: b"", user_agent: AGENT };
-        engine.turn([record], now_ms, &mut decisions);
+        let (path, query) = (path.as_bytes(), query.as_bytes());
+        RequestRecord { head, application: b"", path, query, user_agent: agent }
     }
-    begin.elapsed().as_nanos() as f64 / RECORDS as f64
+
+    /// Feeds `count` records in batches; nanoseconds a record, without making them.
+    fn feed(&mut self, engine: &mut Engine<'_>, count: usize, who: fn(&Self, u64) -> u64) -> f64 {
+        let (mut decisions, mut spent) = (Vec::new(), Duration::ZERO);
+        let mut words = [0; api_abuse_engine::record::RECORD_WORDS];
+        for _ in 0..count.div_ceil(BATCH) {
+            let messages: Vec<Vec<u64>> = (0..BATCH)
+                .map(|_| {
+                    let length = self.record(who).encode(&mut words);
+                    words[..length].to_vec()
+                })
+                .collect();
+            let begin = spent_by_this_thread();
+            let records = messages.iter().filter_map(|message| RequestRecord::decode(message));
+            engine.turn(records, self.now_ms, &mut decisions);
+            spent += spent_by_this_thread().saturating_sub(begin);
+        }
+        spent.as_nanos() as f64 / (count.div_ceil(BATCH) * BATCH) as f64
+    }
 }
 
-/// Pages, objects and assets of a shop.
-fn path(n: u64) -> String {
-    match n % 4 {
-        0 => format!("/products/{n}.html"),
-        1 => format!("/api/items/{n}"),
-        2 => format!("/static/img/{n}.png"),
-        _ => format!("/account/page-{}", n % 40),
-    }
+/// Processor time of this thread, from Linux: a machine that does other things as well shows in no number.
+fn spent_by_this_thread() -> Duration {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    Duration::from_nanos(text.split(' ').next().unwrap().parse().unwrap())
 }

@@ -153,6 +153,24 @@ pub(crate) fn did_not(p1: [f32; 4], p0: f32) -> Ratios {
     p1.map(|p1| ((1.0 - p1) / (1.0 - p0)).ln())
 }
 
+/// The ratios of an event whose probabilities are constants: no logarithm for each record.
+pub(crate) struct Odds {
+    happened: Ratios,
+    did_not: Ratios,
+}
+
+impl Odds {
+    /// Of an event that has probability `p1[m]` under alternative m and `p0` under the null.
+    pub(crate) fn new(p1: [f32; 4], p0: f32) -> Self {
+        Self { happened: happened(p1, p0), did_not: did_not(p1, p0) }
+    }
+
+    /// The ratios.
+    pub(crate) fn of(&self, it_happened: bool) -> Ratios {
+        if it_happened { self.happened } else { self.did_not }
+    }
+}
+
 /// Remembers `value` in a ring; false when it was there already.
 pub(crate) fn remember<const N: usize>(ring: &mut [u32; N], at: &mut u8, value: u32) -> bool {
     let value = value.max(1);

@@ -10,8 +10,9 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use crate::hash::{Seed, combine};
-use crate::path::{MAX_SEGMENTS, Path, extension};
+use crate::hash::combine;
+use crate::path::{MAX_SEGMENTS, extension};
+use crate::target::{Step, Target};
 use crate::token::Token;
 
 mod saved;
@@ -78,21 +79,20 @@ impl Resolved {
 #[derive(Debug)]
 pub struct Endpoints<'m> {
     nodes: &'m mut [Node],
-    seed: Seed,
 }
 
 impl<'m> Endpoints<'m> {
     /// A table over `nodes`, whose number must be a power of two of at least 8.
-    pub fn new(nodes: &'m mut [Node], seed: Seed) -> Self {
+    pub fn new(nodes: &'m mut [Node]) -> Self {
         debug_assert!(nodes.len().is_power_of_two() && nodes.len() >= PROBES);
-        Self { nodes, seed }
+        Self { nodes }
     }
 
     /// Finds the template of a path. `served` (a success, by the hash of its source) teaches it.
     pub fn resolve(
         &mut self,
         application: u64,
-        path: &Path,
+        target: &Target,
         served: Option<u64>,
         now_ms: u64,
     ) -> Resolved {
@@ -106,22 +106,22 @@ impl<'m> Endpoints<'m> {
         if served.is_some() && self.find(application).is_none() {
             self.create(0, application, Token::Literal, &[], u64::MAX >> 1);
         }
-        for segment in path.segments().take(MAX_SEGMENTS) {
-            let (class, ext) = Token::of(segment);
-            let name = if class == Token::Literal { segment } else { ext };
-            let found = self.child(at.template, class, name);
+        for step in target.steps() {
+            let found = self.child(at.template, step.class, step.name);
             at.siblings = 0;
-            at = match (class, served) {
-                (Token::Literal, _) => self.literal(at, found, segment, served, now_ms),
-                (_, Some(source)) => self.visit(at, found, class, name, source, now_ms),
+            at = match (step.class, served) {
+                (Token::Literal, _) => self.literal(at, found, (target, step), served, now_ms),
+                (class, Some(source)) => {
+                    let name = extension(target.text(step)).1;
+                    self.visit(at, found, class, name, source, now_ms)
+                }
                 (_, None) => Self::lookup(at, found, true),
             };
             if !at.known && served.is_none() {
                 // Nothing deeper can be known, and what lies in a directory that is not there has no
                 // siblings.
-                let last = segment == path.last();
-                at.object &= last && class != Token::Literal;
-                at.siblings *= u32::from(last);
+                at.object &= step.last && step.class != Token::Literal;
+                at.siblings *= u32::from(step.last);
                 break;
             }
         }
@@ -133,26 +133,28 @@ impl<'m> Endpoints<'m> {
         &mut self,
         at: Resolved,
         found: Found,
-        segment: &[u8],
+        (target, step): (&Target, &Step),
         served: Option<u64>,
         now_ms: u64,
     ) -> Resolved {
         let fanned_out = self.get(at.template).is_some_and(|node| node.flags & FANNED_OUT != 0);
         let established = found.index.is_some_and(|i| self.nodes[i].flags & ESTABLISHED != 0);
         if fanned_out && !established {
-            let any = self.child(at.template, Token::Variable, extension(segment).1);
+            let any = self.child(at.template, Token::Variable, step.extension);
             return match served {
                 Some(source) => {
-                    let ext = extension(segment).1;
+                    let ext = extension(target.text(step)).1;
                     self.visit(at, any, Token::Variable, ext, source, now_ms)
                 }
                 None => Self::lookup(at, any, true),
             };
         }
         let siblings =
-            self.siblings(at.template, segment, served.is_some() && found.index.is_none());
+            self.siblings(at.template, step.extension, served.is_some() && found.index.is_none());
         let next = match served {
-            Some(source) => self.visit(at, found, Token::Literal, segment, source, now_ms),
+            Some(source) => {
+                self.visit(at, found, Token::Literal, target.text(step), source, now_ms)
+            }
             None => Self::lookup(at, found, false),
         };
         Resolved { siblings, ..next }
@@ -230,8 +232,8 @@ impl<'m> Endpoints<'m> {
     }
 
     /// How many different names with this extension were served under `parent`; `more` adds one.
-    fn siblings(&mut self, parent: u64, segment: &[u8], more: bool) -> u32 {
-        let key = combine(self.seed.table(extension(segment).1), combine(parent, 0x7369_626c));
+    fn siblings(&mut self, parent: u64, extension: u64, more: bool) -> u32 {
+        let key = combine(extension, combine(parent, 0x7369_626c));
         if let Some(group) = self.get_mut(key) {
             group.children = group.children.saturating_add(u32::from(more));
             return group.children;
@@ -265,8 +267,8 @@ impl<'m> Endpoints<'m> {
         format!("/{}", parts.join("/"))
     }
 
-    fn child(&self, parent: u64, class: Token, name: &[u8]) -> Found {
-        let key = combine(combine(parent, class as u64), self.seed.table(name)).max(1);
+    fn child(&self, parent: u64, class: Token, name: u64) -> Found {
+        let key = combine(combine(parent, class as u64), name).max(1);
         Found { key, index: self.find(key) }
     }
 
@@ -306,15 +308,17 @@ fn class_name(class: u8) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hash::Seed;
 
     const APPLICATION: u64 = 77;
 
     fn with_endpoints(test: impl FnOnce(&mut dyn FnMut(&str, Option<u64>) -> Resolved)) {
         let mut nodes = vec![Node::default(); 4096];
-        let mut endpoints = Endpoints::new(&mut nodes, Seed([1, 2]));
+        let mut endpoints = Endpoints::new(&mut nodes);
         test(&mut |path, source| {
             let source = source.map(|source| source << 60);
-            endpoints.resolve(APPLICATION, &Path::new(path.as_bytes()), source, 1)
+            let target = Target::plain(path.as_bytes(), Seed([1, 2]));
+            endpoints.resolve(APPLICATION, &target, source, 1)
         });
     }
 

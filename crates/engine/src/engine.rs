@@ -1,6 +1,7 @@
 //! The one path from records to decisions.
 
 use crate::application::Statistics;
+use crate::approach::AHEAD;
 use crate::budget::Budget;
 use crate::campaign::Campaigns;
 use crate::conviction;
@@ -14,7 +15,6 @@ use crate::facts::Facts;
 use crate::fusion::Sensitivity;
 use crate::hash::combine;
 use crate::object::Objects;
-use crate::path::Path;
 use crate::policy::Config;
 use crate::profiles::{Count, Habits, Profile};
 use crate::record::{RequestRecord, Verdict};
@@ -23,6 +23,7 @@ use crate::sketch::SourceSketch;
 use crate::source::address_of;
 use crate::sources::{Hold, Sources};
 use crate::tables::{APPLICATIONS, Header, Suspect, Tables};
+use crate::target::{Target, Targets};
 use crate::{Decision, Incident, SourceKey};
 
 /// How the tables that [`Engine::attach`] was given looked.
@@ -55,6 +56,7 @@ pub struct Engine<'m> {
     /// For each slot of `applications`, which of the configured ones it is.
     pub(crate) configured: [Option<u32>; APPLICATIONS],
     pub(crate) patterns: Patterns,
+    pub(crate) targets: Targets,
     /// When silent applications were last looked after, monotonic milliseconds.
     recovered_ms: u64,
 }
@@ -81,7 +83,7 @@ impl<'m> Engine<'m> {
             incidents: tables.incidents,
             served: SourceSketch::new(served_cells, served_generation),
             missed: SourceSketch::new(missed_cells, missed_generation),
-            endpoints: Endpoints::new(tables.nodes, config.seed),
+            endpoints: Endpoints::new(tables.nodes),
             logins: tables.logins,
             campaigns: Campaigns::new(tables.campaigns),
             budgets: tables.budgets,
@@ -90,6 +92,7 @@ impl<'m> Engine<'m> {
             configured: [None; APPLICATIONS],
             objects: Objects::new(tables.counts, tables.owners, tables.groups),
             patterns,
+            targets: Targets::default(),
             recovered_ms: 0,
             config,
         };
@@ -111,8 +114,24 @@ impl<'m> Engine<'m> {
     ) {
         self.served.age(now_ms);
         self.missed.age(now_ms);
-        for record in records {
-            self.judge(&record, decisions);
+        let mut records = records.into_iter();
+        loop {
+            let mut batch = [None; AHEAD];
+            let mut count = 0;
+            for (place, record) in batch.iter_mut().zip(records.by_ref()) {
+                *place = Some(record);
+                count += 1;
+            }
+            let batch = &batch[..count];
+            if count > 1 {
+                self.approach(batch.iter().flatten());
+            }
+            for record in batch.iter().flatten() {
+                self.judge(record, decisions);
+            }
+            if count < AHEAD {
+                break;
+            }
         }
         self.header.evicted += core::mem::take(&mut self.sources.evicted);
         if now_ms.saturating_sub(self.recovered_ms) >= 1000 {
@@ -335,7 +354,8 @@ impl<'m> Engine<'m> {
 
     /// The template of a path as people write it, for explanations.
     pub fn template(&mut self, application: u64, path: &[u8]) -> String {
-        let resolved = self.endpoints.resolve(application, &Path::new(path), None, 0);
+        let target = Target::plain(path, self.config.seed);
+        let resolved = self.endpoints.resolve(application, &target, None, 0);
         self.endpoints.describe(resolved.template)
     }
 }

@@ -35,7 +35,13 @@ pub struct Walks([u16; ALTERNATIVES]);
 impl Walks {
     /// Walks at these values, nats.
     pub fn at(values: [f32; ALTERNATIVES]) -> Self {
-        Self(values.map(|value| (value.clamp(0.0, CEILING) * STEPS).round() as u16))
+        Self(values.map(|value| {
+            // Rounded half up by hand: a call of the mathematics library for each costs more than all
+            // the rest of a step.
+            let steps = value.clamp(0.0, CEILING) * STEPS;
+            let whole = steps as u16;
+            whole + u16::from(steps - f32::from(whole) >= 0.5)
+        }))
     }
 
     /// The values, nats.

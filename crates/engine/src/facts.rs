@@ -2,16 +2,15 @@
 
 use crate::SourceKind;
 use crate::detectors::credential_stuffing::{self, Answers, Login};
-use crate::detectors::patterns;
 use crate::detectors::vulnerability_scanning::{self, Contact, is_miss};
 use crate::endpoint::Resolved;
 use crate::engine::Engine;
 use crate::fusion::Sensitivity;
 use crate::hash::combine;
 use crate::object::{self, Visit};
-use crate::path::Path;
 use crate::record::{Method, RequestRecord, flags};
 use crate::role::{self, Role};
+use crate::target::{Agent, Target};
 
 /// What happened. Worked out once for each record; the detectors then hold it against each source.
 #[derive(Clone, Copy, Debug)]
@@ -64,25 +63,39 @@ impl Engine<'_> {
         slots: [Option<usize>; 2],
         standing: Standing,
     ) -> Option<Facts> {
-        let head = &record.head;
-        let path = Path::new(record.path);
-        let role = self.patterns.role(record, &path);
+        let mut targets = core::mem::take(&mut self.targets);
+        let target = targets.of(record, &self.patterns, self.config.seed);
+        let facts = self.facts_of(record, target, address, slots, standing);
+        self.targets = targets;
+        facts
+    }
+
+    fn facts_of(
+        &mut self,
+        record: &RequestRecord<'_>,
+        target: &Target,
+        address: u64,
+        slots: [Option<usize>; 2],
+        standing: Standing,
+    ) -> Option<Facts> {
+        let (head, path) = (&record.head, &target.path);
+        let role = role::of_record(record, target.role);
         if role == Role::Ignore {
             return None;
         }
         let path_key = combine(head.application, head.path_hash);
         let served = (200..300).contains(&head.status) || head.status == 304;
         let teacher = (served && standing.teaches).then_some(address);
-        let endpoint = self.endpoints.resolve(head.application, &path, teacher, head.time_ms);
-        let contact = self.contact(record, &path, &endpoint, address, standing);
+        let endpoint = self.endpoints.resolve(head.application, target, teacher, head.time_ms);
+        let contact = self.contact(record, target, &endpoint, address, standing);
         let (mut login, mut login_outage) = (Login::None, false);
         if credential_stuffing::concerns(record, role) {
             let answers = login_slot(self.logins, path_key);
             let vouched = standing.vouched;
-            login = credential_stuffing::classify(record, &path, answers, address, vouched);
+            login = credential_stuffing::classify(record, path, answers, address, vouched);
             login_outage = answers.outage();
         }
-        let page = role::is_page(record, &path);
+        let page = role::is_page(record, path);
         let hasty_form = self.hasty_form(record, role, slots);
         let bad = login == Login::Failure || hasty_form;
         // An expired token is refused again and again without anybody attacking.
@@ -97,7 +110,7 @@ impl Engine<'_> {
                 standing.vouched,
                 head.time_ms,
             );
-        let number = object::number(&path, record.query, &endpoint);
+        let number = object::number(path, record.query, &endpoint);
         let collected = record.method() == Method::Get
             && !matches!(role, Role::Static | Role::Login)
             && (endpoint.object || page || number.is_some());
@@ -180,7 +193,7 @@ impl Engine<'_> {
     fn contact(
         &mut self,
         record: &RequestRecord<'_>,
-        path: &Path,
+        target: &Target,
         endpoint: &Resolved,
         address: u64,
         standing: Standing,
@@ -189,6 +202,7 @@ impl Engine<'_> {
         let path_key = combine(head.application, head.path_hash);
         let context = vulnerability_scanning::Context {
             patterns: &self.patterns,
+            attack: target.attack || standing.agent.attack,
             served: &self.served,
             missed: &self.missed,
             path_key,
@@ -198,7 +212,7 @@ impl Engine<'_> {
             },
             address,
         };
-        let contact = vulnerability_scanning::classify(&context, record, path, endpoint);
+        let contact = vulnerability_scanning::classify(&context, record, &target.path, endpoint);
         // A name that only attacks use does not become harmless because many attack.
         let taught = if matches!(contact, Contact::Probe | Contact::Payload) {
             standing.vouched
@@ -225,9 +239,10 @@ impl Engine<'_> {
         if record.path == b"/robots.txt" {
             self.served.insert(asked, combine(head.fingerprint, 0));
         }
+        let agent = self.targets.agent(record, &self.patterns, self.config.seed);
         let mut standing =
-            Standing { teaches: true, ready, vouched: false, polite: false, learned_ms: 0 };
-        let kin = self.served.others(asked, 0) > 0 && patterns::declares_crawler(record.user_agent);
+            Standing { teaches: true, ready, agent, vouched: false, polite: false, learned_ms: 0 };
+        let kin = agent.crawler && self.served.others(asked, 0) > 0;
         for slot in slots.into_iter().flatten() {
             let source = self.sources.get_mut(slot);
             source.asked_robots |= u8::from(record.path == b"/robots.txt");
@@ -258,6 +273,8 @@ pub(crate) struct Standing {
     pub(crate) teaches: bool,
     /// The application has been learned.
     pub(crate) ready: bool,
+    /// What its User-Agent says.
+    pub(crate) agent: Agent,
     /// The client behaved well before.
     pub(crate) vouched: bool,
     /// A crawler that asked for robots.txt, or whose like did, and takes its time.

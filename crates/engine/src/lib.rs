@@ -19,6 +19,7 @@
 #![forbid(unsafe_code)]
 
 pub mod application;
+pub mod approach;
 pub mod budget;
 pub mod campaign;
 pub mod checkpoint;
@@ -48,6 +49,7 @@ pub mod sketch;
 pub mod source;
 pub mod sources;
 pub mod tables;
+pub mod target;
 pub mod threat;
 pub mod token;
 

@@ -117,6 +117,11 @@ impl<'m> Objects<'m> {
         visit
     }
 
+    /// Reads what is known of an object: see [`crate::Engine::approach`].
+    pub(crate) fn approach(&self, key: u64) -> u64 {
+        u64::from(self.count(key)) ^ self.owners[self.owner_index(key)]
+    }
+
     fn cells(&self, key: u64) -> [usize; 2] {
         let row = self.counts.len() / 2;
         [key as usize & (row - 1), row + ((key >> 32) as usize & (row - 1))]

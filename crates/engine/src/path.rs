@@ -3,6 +3,7 @@
 //! better things to do.
 
 use crate::record::PATH_MAX;
+use crate::role;
 
 /// Segments looked at; what lies deeper is one tail.
 pub const MAX_SEGMENTS: usize = 10;
@@ -12,6 +13,8 @@ pub const MAX_SEGMENTS: usize = 10;
 pub struct Path {
     bytes: [u8; PATH_MAX],
     len: usize,
+    /// What it looks like ([`crate::role`]).
+    pub(crate) looks: u8,
     /// The raw path climbed above the root (`/../../etc/passwd`).
     pub escapes: bool,
 }
@@ -19,8 +22,25 @@ pub struct Path {
 impl Path {
     /// Normalises a raw path, bounded by [`PATH_MAX`].
     pub fn new(raw: &[u8]) -> Self {
-        let mut path = Self { bytes: [0; PATH_MAX], len: 0, escapes: false };
-        let raw = absolute(raw);
+        let mut path = Self { bytes: [0; PATH_MAX], len: 0, looks: 0, escapes: false };
+        path.normalise(absolute(raw));
+        path.looks = role::looks(&path);
+        path
+    }
+
+    fn normalise(&mut self, raw: &[u8]) {
+        let path = self;
+        // As most are: nothing encoded, no slash followed by a slash or a dot.
+        let joined = |pair: &[u8]| pair[0] == b'/' && matches!(pair[1], b'/' | b'.');
+        if raw.len() <= PATH_MAX
+            && raw.first() == Some(&b'/')
+            && !raw.contains(&b'%')
+            && !raw.windows(2).any(joined)
+        {
+            path.bytes[..raw.len()].copy_from_slice(raw);
+            path.len = raw.len();
+            return;
+        }
         let mut at = 0;
         while at < raw.len() && path.len < PATH_MAX {
             let (byte, width) = decode(&raw[at..]);
@@ -33,7 +53,6 @@ impl Path {
             }
         }
         path.resolve_dots(false);
-        path
     }
 
     /// A slash: finishes a segment and starts the next.

@@ -98,13 +98,8 @@ impl Roles {
         })
     }
 
-    /// The role of a request: the configured one, or what its path says.
-    pub fn of(&self, record: &RequestRecord<'_>, path: &Path) -> Role {
-        let configured =
-            Role::ALL.get(usize::from(record.head.role)).copied().unwrap_or(Role::Auto);
-        if configured != Role::Auto {
-            return configured;
-        }
+    /// The role that a path names.
+    pub fn of(&self, path: &Path) -> Role {
         if is_resource(path) {
             return Role::Static;
         }
@@ -117,6 +112,14 @@ impl Roles {
             Some(Role::Registration) if Token::of(path.last()).0 != Token::Literal => Role::Auto,
             role => role.unwrap_or(Role::Auto),
         }
+    }
+}
+
+/// The role of a request: the configured one, or the one that its path names.
+pub fn of_record(record: &RequestRecord<'_>, named: Role) -> Role {
+    match Role::ALL.get(usize::from(record.head.role)) {
+        None | Some(Role::Auto) => named,
+        Some(configured) => *configured,
     }
 }
 
@@ -135,9 +138,35 @@ fn words<'t>(path: &Path, text: &'t mut [u8; PATH_MAX + 2]) -> &'t [u8] {
     &text[..tail.len() + 2]
 }
 
+/// What a path looks like: bits that the functions below read.
+pub(crate) fn looks(path: &Path) -> u8 {
+    let extension = path.extension();
+    let of = |bit: u8, holds: bool| if holds { bit } else { 0 };
+    of(RESOURCE, names_resource(extension))
+        | of(CODE, names_code(extension))
+        | of(INTERFACE, names_interface(path))
+}
+
+const RESOURCE: u8 = 1;
+const CODE: u8 = 2;
+const INTERFACE: u8 = 4;
+
 /// Pulled in by a page rather than visited.
 pub fn is_resource(path: &Path) -> bool {
-    let extension = path.extension();
+    path.looks & RESOURCE != 0
+}
+
+/// A resource that says what software serves it: scanners look for those.
+pub fn is_code(path: &Path) -> bool {
+    path.looks & CODE != 0
+}
+
+/// The path of a programming interface, where 2xx is success and nothing is a form.
+pub fn is_interface(path: &Path) -> bool {
+    path.looks & INTERFACE != 0
+}
+
+fn names_resource(extension: &[u8]) -> bool {
     let mut lower = [0; 5];
     let Some(lower) = lower.get_mut(..extension.len()) else { return false };
     lower.copy_from_slice(extension);
@@ -171,15 +200,13 @@ pub fn is_resource(path: &Path) -> bool {
     )
 }
 
-/// A resource that says what software serves it: scanners look for those.
-pub fn is_code(path: &Path) -> bool {
+fn names_code(extension: &[u8]) -> bool {
     [&b"css"[..], b"js", b"mjs", b"map", b"wasm", b"swf"]
         .iter()
-        .any(|code| path.extension().eq_ignore_ascii_case(code))
+        .any(|code| extension.eq_ignore_ascii_case(code))
 }
 
-/// The path of a programming interface, where 2xx is success and nothing is a form.
-pub fn is_interface(path: &Path) -> bool {
+fn names_interface(path: &Path) -> bool {
     const NAMES: [&[u8]; 8] =
         [b"api", b"rest", b"oauth", b"oauth2", b"graphql", b"token", b"tokens", b"rpc"];
     path.segments().any(|segment| {
@@ -201,18 +228,9 @@ pub fn is_page(record: &RequestRecord<'_>, path: &Path) -> bool {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::record::RecordHead;
 
-    fn role(method: Method, path: &str) -> Role {
-        let head = RecordHead { method: method as u8, ..RecordHead::default() };
-        let record = RequestRecord {
-            head,
-            application: b"",
-            path: path.as_bytes(),
-            query: b"",
-            user_agent: b"",
-        };
-        Roles::new().unwrap().of(&record, &Path::new(path.as_bytes()))
+    fn role(path: &str) -> Role {
+        Roles::new().unwrap().of(&Path::new(path.as_bytes()))
     }
 
     #[test]
@@ -241,8 +259,8 @@ mod tests {
             ("/api/metrics", Role::Auto),
             ("/static/login.js", Role::Static),
         ] {
-            assert_eq!(role(Method::Post, path), expected, "{path}");
+            assert_eq!(role(path), expected, "{path}");
         }
-        assert_eq!(role(Method::Put, "/users/5"), Role::Auto);
+        assert_eq!(role("/users/5"), Role::Auto);
     }
 }

@@ -71,6 +71,12 @@ impl<'m> SourceSketch<'m> {
         (set & !bit_of(source)).count_ones()
     }
 
+    /// Reads the cells of a key: see [`crate::Engine::approach`].
+    pub(crate) fn approach(&self, key: u64) -> u64 {
+        let both = (0..2).map(|generation| self.cells_of(key, generation));
+        both.fold(0, |read, [a, b]| read ^ u64::from(self.cells[a] ^ self.cells[b]))
+    }
+
     /// All cells.
     pub(crate) fn cells(&self) -> &[u8] {
         self.cells

@@ -5,8 +5,10 @@
 //! walk through numbers, objects that belonged to others, and refusals. Support staff opens many
 //! customers' objects too, but at a person's pace.
 
+use std::sync::LazyLock;
+
 use super::scraping::{HASTY, NEW, SEQUENTIAL};
-use super::{Event, did_not, happened};
+use super::{Event, Odds};
 use crate::evidence::Ratios;
 use crate::sources::Source;
 
@@ -20,6 +22,12 @@ const UNKNOWN: f32 = 0.8;
 /// What an object weighs that was asked for at a person's pace.
 const PACE: f32 = 0.15;
 
+/// The odds of a walk, of somebody else's object, of a refusal.
+static ODDS: LazyLock<[Odds; 3]> = LazyLock::new(|| {
+    [(WALK, NULL_SEQUENTIAL), (MOST, NULL_FOREIGN), (MOST, NULL_REFUSED)]
+        .map(|(p1, p0)| Odds::new(p1, p0))
+});
+
 /// See [`super::Observe`].
 pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
     let facts = event.facts;
@@ -29,8 +37,7 @@ pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
     }
     let pace = if trail.step & HASTY == 0 { PACE } else { 1.0 };
     let sequential = |id: Option<u64>| match id {
-        Some(_) if trail.step & SEQUENTIAL != 0 => happened(WALK, NULL_SEQUENTIAL),
-        Some(_) => did_not(WALK, NULL_SEQUENTIAL),
+        Some(_) => ODDS[0].of(trail.step & SEQUENTIAL != 0),
         None => [0.0; 4],
     };
     if let Some((_, id)) = facts.refused {
@@ -40,7 +47,7 @@ pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
         }
         trail.refused = trail.refused.saturating_add(1);
         let walk = sequential(id);
-        let refused = happened(MOST, NULL_REFUSED)[0];
+        let refused = ODDS[2].of(true)[0];
         return Some(
             [walk[0], 0.0, refused, walk[2].max(0.0) + refused * 0.5].map(|r| weigh(r, pace)),
         );
@@ -52,13 +59,13 @@ pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
     let certainty = if visit.private { 1.0 } else { UNKNOWN };
     let walk = sequential(visit.id).map(|ratio| weigh(ratio, certainty));
     let foreign = if visit.private && visit.foreign {
-        happened(MOST, NULL_FOREIGN)[0]
+        ODDS[1].of(true)[0]
     } else if visit.private {
-        did_not(MOST, NULL_FOREIGN)[0]
+        ODDS[1].of(false)[0]
     } else {
         0.0
     };
-    let served = did_not(MOST, NULL_REFUSED)[0];
+    let served = ODDS[2].of(false)[0];
     Some([walk[0], foreign, served, walk[2] + foreign.max(0.0)].map(|ratio| weigh(ratio, pace)))
 }
 

@@ -6,7 +6,6 @@
 use aho_corasick::{AhoCorasick, BuildError};
 
 use crate::path::{Path, decode};
-use crate::record::RequestRecord;
 use crate::role::{Role, Roles};
 
 /// Parts of normalised, lower-cased paths that are looked for where they are not: configuration,
@@ -39,9 +38,9 @@ impl Patterns {
         Ok(Self { probes: compile(PROBES)?, payloads: compile(PAYLOADS)?, roles: Roles::new()? })
     }
 
-    /// The role of a request: the configured one, or what its path says.
-    pub fn role(&self, record: &RequestRecord<'_>, path: &Path) -> Role {
-        self.roles.of(record, path)
+    /// The role that a path names.
+    pub fn role_of(&self, path: &Path) -> Role {
+        self.roles.of(path)
     }
 
     /// A name that is looked for rather than linked to.
@@ -60,17 +59,22 @@ impl Patterns {
             || self.probes.find_overlapping_iter(text).any(|found| whole(found.end()))
     }
 
-    /// An attack in the raw path, the query or the User-Agent.
-    pub fn has_payload(&self, path: &Path, record: &RequestRecord<'_>) -> bool {
+    /// An attack in the path.
+    pub fn is_attacked_path(&self, path: &Path, raw: &[u8]) -> bool {
+        path.as_bytes().contains(&0) || self.is_attack(raw)
+    }
+
+    /// An attack in the User-Agent.
+    pub fn is_attacking_agent(&self, user_agent: &[u8]) -> bool {
         let odd = |b: &u8| matches!(b, b'<' | b'{' | b'$' | b'`');
-        path.as_bytes().contains(&0)
-            || self.is_attack(record.path)
-            || self.is_attack(record.query)
-            || (record.user_agent.iter().any(odd) && self.is_attack(record.user_agent))
+        user_agent.iter().any(odd) && self.is_attack(user_agent)
     }
 
     /// Whether a text holds an attack, decoded where it is encoded.
-    fn is_attack(&self, text: &[u8]) -> bool {
+    pub fn is_attack(&self, text: &[u8]) -> bool {
+        if text.is_empty() {
+            return false;
+        }
         let encoded = |b: &u8| matches!(b, b'%' | b'+' | b'*');
         if text.iter().any(encoded) {
             self.payloads.is_match(&decoded(text))
@@ -146,14 +150,8 @@ mod tests {
         }
         let payload = |target: &str| {
             let (path, query) = target.split_once('?').unwrap_or((target, ""));
-            let record = RequestRecord {
-                head: crate::record::RecordHead::default(),
-                application: b"",
-                path: path.as_bytes(),
-                query: query.as_bytes(),
-                user_agent: b"",
-            };
-            patterns.has_payload(&Path::new(path.as_bytes()), &record)
+            let (raw, query) = (path.as_bytes(), query.as_bytes());
+            patterns.is_attacked_path(&Path::new(raw), raw) || patterns.is_attack(query)
         };
         assert!(payload("/search?q=%3Cscript%3Ealert(1)%3C/script%3E"));
         assert!(payload("/item?id=1'+union/**/select+1,2"));

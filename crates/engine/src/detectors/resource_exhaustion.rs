@@ -4,9 +4,11 @@
 //! The application's own state decides what that means: while it answers as fast as ever, a heavy
 //! source needs to stay heavy for long; when it slows down or fails, it does not.
 
+use std::sync::LazyLock;
+
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use super::{Event, did_not, happened};
+use super::{Event, Odds};
 use crate::evidence::Ratios;
 use crate::record::NO_UPSTREAM;
 use crate::sources::Source;
@@ -22,6 +24,8 @@ const REQUESTS: u16 = 60;
 const NULL: [f32; 3] = [0.35, 0.15, 0.04];
 const MULTIPLES: [f32; 3] = [1.0, 3.0, 10.0];
 const ALTERNATIVES: [f32; 4] = [0.99, 0.95, 0.90, 0.80];
+
+static ODDS: LazyLock<[Odds; 3]> = LazyLock::new(|| NULL.map(|null| Odds::new(ALTERNATIVES, null)));
 
 /// The current second of a source. Plain old data.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -62,9 +66,9 @@ pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
     if event.users > 1 || event.established {
         return None;
     }
-    let light = did_not(ALTERNATIVES, NULL[0]);
+    let light = ODDS[0].of(false);
     let Some(tier) = heavy else { return Some(light.map(|ratio| ratio * (1 + idle) as f32)) };
     load.heavy = load.heavy.saturating_add(1);
-    let heavy = happened(ALTERNATIVES, NULL[tier]);
+    let heavy = ODDS[tier].of(true);
     Some(core::array::from_fn(|m| heavy[m] + light[m] * idle as f32))
 }

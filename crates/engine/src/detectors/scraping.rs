@@ -5,9 +5,11 @@
 //! breath and without what pages need to be seen. A crawler that asks for robots.txt and takes its
 //! time is left alone.
 
+use std::sync::LazyLock;
+
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use super::{Event, did_not, happened, remember};
+use super::{Event, Odds, remember};
 use crate::evidence::Ratios;
 use crate::object::Visit;
 use crate::record::flags;
@@ -29,6 +31,8 @@ const NULL_SEQUENTIAL: f32 = 0.55;
 /// restored; against a collector.
 const NULL_HASTY: f32 = 0.55;
 const ALTERNATIVES: [f32; 4] = [0.98, 0.94, 0.88, 0.80];
+static SEQUENTIAL_ODDS: LazyLock<Odds> = LazyLock::new(|| Odds::new(ALTERNATIVES, NULL_SEQUENTIAL));
+static HASTY_ODDS: LazyLock<Odds> = LazyLock::new(|| Odds::new(ALTERNATIVES, NULL_HASTY));
 /// What one object's popularity weighs at most, nats.
 const POPULARITY: f32 = 1.0;
 /// What its popularity must say beyond nothing, nats: somebody who uses an application all day asks
@@ -140,21 +144,15 @@ pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
 
 /// One alternative for each thing that collectors do, and one for all of it together.
 fn ratios(visit: &Visit, page: bool, eased: bool, trail: &mut State) -> Ratios {
-    let of = |bit: u8, null: f32| {
-        if trail.step & bit == 0 {
-            did_not(ALTERNATIVES, null)
-        } else {
-            happened(ALTERNATIVES, null)
-        }
-    };
+    let of = |bit: u8, odds: &Odds| odds.of(trail.step & bit != 0);
     let in_one_go = eased && !page && trail.step & HASTY != 0 && trail.burst <= BURST;
     let sequential = match visit.id {
         Some(_) if in_one_go => [0.0; 4],
-        Some(_) => of(SEQUENTIAL, NULL_SEQUENTIAL),
+        Some(_) => of(SEQUENTIAL, &SEQUENTIAL_ODDS),
         None => [-0.1; 4],
     };
     // Programs take objects of an interface in haste; nobody reads pages that way.
-    let hasty = if page { of(HASTY, NULL_HASTY) } else { [-0.1; 4] };
+    let hasty = if page { of(HASTY, &HASTY_ODDS) } else { [-0.1; 4] };
     let popularity =
         if visit.warm { (visit.popularity - MARGIN).clamp(-2.5, POPULARITY) } else { 0.0 };
     trail.unpopular = trail.unpopular.saturating_add(u16::from(popularity >= UNPOPULAR));

@@ -210,6 +210,20 @@ impl<'m> Sources<'m> {
             .find(|&slot| self.slots[slot].key == key)
     }
 
+    /// Reads the keys of a bucket: see [`crate::Engine::approach`].
+    pub(crate) fn approach(&self, key: u64) -> u64 {
+        self.buckets[self.bucket(key)].0[0].0
+    }
+
+    /// Reads every cache line of a source's record, if it is there; the keys of its bucket have been read.
+    pub(crate) fn approach_record(&self, key: u64) -> u64 {
+        let bucket = self.bucket(key);
+        let way = self.buckets[bucket].0.iter().position(|entry| entry.may_be(key));
+        let Some(way) = way else { return 0 };
+        let record = self.slots[bucket * WAYS + way].as_bytes();
+        record.iter().step_by(64).fold(0, |read, byte| read ^ u64::from(*byte))
+    }
+
     fn bucket(&self, key: u64) -> usize {
         (((key >> 32) * self.buckets.len() as u64) >> 32) as usize
     }
@@ -238,113 +252,4 @@ impl<'m> Sources<'m> {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-    use crate::evidence::Walks;
-    use crate::hash::combine;
-
-    fn who(n: u64) -> (u64, SourceKey) {
-        let who = SourceKey { network: n << 32, ..SourceKey::address([0; 16]) };
-        (source_hash(1, who), who)
-    }
-
-    fn touch(sources: &mut Sources<'_>, n: u64, now_ms: u64) -> Option<usize> {
-        let (key, who) = who(n);
-        sources.touch(key, who, 1, now_ms)
-    }
-
-    fn with_sources(test: impl FnOnce(&mut Sources<'_>)) {
-        let (mut buckets, mut slots) =
-            (vec![Bucket::default(); 8], vec![Source::default(); 8 * WAYS]);
-        test(&mut Sources::new(&mut buckets, &mut slots, false));
-    }
-
-    #[test]
-    fn a_spray_of_new_sources_does_not_flush_a_suspect() {
-        with_sources(|sources| {
-            let suspect = touch(sources, 1, 0).unwrap();
-            sources.get_mut(suspect).walks[0] = Walks::at([12.0, 0.0, 0.0, 0.0]);
-            sources.weigh(suspect, 0);
-            for n in 2..10_000 {
-                touch(sources, n, n);
-            }
-            assert_eq!(touch(sources, 1, 10_000), Some(suspect));
-            assert_eq!(sources.get(suspect).peak(), 12.0);
-            assert_eq!(sources.live, 64);
-            // A week later it is nobody's suspect any more.
-            for n in 10_000..20_000 {
-                touch(sources, n, 7 * 86_400_000 + n);
-            }
-            assert_ne!(sources.find(who(1).0), Some(suspect));
-        });
-    }
-
-    /// Denied and lifted ones stay while that holds, convicted ones for a week after they were last
-    /// seen: a table that remembered all of them for ever would have no place for anybody else.
-    #[test]
-    fn who_is_denied_stays_and_is_given_up_later() {
-        with_sources(|sources| {
-            let day_ms = 86_400_000;
-            for n in 0..64 {
-                let Some(slot) = touch(sources, n, 1000) else { continue };
-                let source = sources.get_mut(slot);
-                match n % 3 {
-                    0 => source.denied_until_ms = 3 * day_ms,
-                    1 => source.convictions = 1,
-                    _ => (source.lifted, source.grace_until_s) = (1, 3 * 86_400),
-                }
-                sources.weigh(slot, 1000);
-            }
-            let before: Vec<u64> = sources.iter().map(|source| source.key).collect();
-            let spray = |sources: &mut Sources<'_>, now_ms: u64| {
-                for n in 0..2000 {
-                    touch(sources, combine(n, now_ms), now_ms);
-                }
-                before.iter().filter(|&&key| sources.find(key).is_some()).count()
-            };
-            assert_eq!(spray(sources, day_ms), before.len());
-            let convicted = spray(sources, 5 * day_ms);
-            assert!(convicted > 0 && convicted < before.len() / 2, "{convicted}");
-            assert_eq!(spray(sources, 8 * day_ms), 0);
-        });
-    }
-
-    #[test]
-    fn the_oldest_gives_way_and_a_shared_tag_finds_nobody_else() {
-        with_sources(|sources| {
-            for n in 0..3000 {
-                let slot = touch(sources, n, n * 2000).unwrap();
-                assert_eq!(sources.get(slot).network, n << 32);
-            }
-            let youngest = (2990..3000).filter(|&n| sources.find(who(n).0).is_some()).count();
-            assert_eq!(youngest, 10);
-            let key = who(2999).0;
-            assert_eq!(sources.find(key ^ 1 << 63 ^ 1 << 62), None, "another bucket");
-            assert_eq!(sources.find(key ^ 1 << 33), None, "the same bucket and tag");
-        });
-    }
-
-    /// Whoever is killed while a source is made leaves a free slot, not half a suspect under another's
-    /// name.
-    #[test]
-    fn torn_records_are_dropped() {
-        let (mut buckets, mut slots) =
-            (vec![Bucket::default(); 8], vec![Source::default(); 8 * WAYS]);
-        let mut sources = Sources::new(&mut buckets, &mut slots, false);
-        let all: Vec<usize> = (0..20).map(|n| touch(&mut sources, n, 5).unwrap()).collect();
-        sources.slots[all[3]].kind = 77;
-        sources.slots[all[4]].network ^= 1;
-        sources.slots[all[5]].key ^= 1 << 40;
-        sources.buckets[all[6] / WAYS].0[all[6] % WAYS] = Entry::default();
-        sources.buckets[all[7] / WAYS].0[all[7] % WAYS].0 ^= 1;
-        sources.slots[all[8]].requests = u32::MAX;
-        sources.slots[all[8]].hold = 99;
-        let sources = Sources::new(&mut buckets, &mut slots, true);
-        assert_eq!((sources.live, sources.iter().count()), (15, 15));
-        for n in [3, 4, 5, 6, 7] {
-            assert_eq!(sources.find(who(n).0), None, "{n}");
-        }
-        let clamped = sources.get(sources.find(who(8).0).unwrap());
-        assert!(clamped.requests < u32::MAX && clamped.hold == 0);
-    }
-}
+mod tests;

@@ -1,0 +1,207 @@
+//! What a path and a User-Agent say by themselves, remembered for those that are seen most.
+//!
+//! Whatever depends on nothing but the text (the normalised path, its role by name, the hashes of its
+//! segments, whether it is an attack) is worked out once and kept in a direct-mapped cache under a
+//! keyed hash of the text. What is found there is what would be worked out again, so the cache changes
+//! no decision and may forget at any time: it lies on the heap, not in the engine's tables.
+
+use crate::detectors::patterns::{Patterns, declares_crawler};
+use crate::hash::Seed;
+use crate::path::{MAX_SEGMENTS, Path, extension};
+use crate::record::RequestRecord;
+use crate::role::Role;
+use crate::token::Token;
+
+/// Paths that are remembered, a power of two.
+const PATHS: usize = 4096;
+/// The same for User-Agents.
+const AGENTS: usize = 1024;
+
+/// A path, and what it says.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// Hash of the raw path; 0: nothing is remembered here.
+    key: u64,
+    /// The path, normalised.
+    pub path: Path,
+    /// The role that its words name.
+    pub role: Role,
+    /// An attack by itself.
+    pub attack: bool,
+    steps: [Step; MAX_SEGMENTS],
+    depth: u8,
+}
+
+/// A segment, as the tree of templates wants it.
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    /// What it looks like.
+    pub class: Token,
+    /// It is the last one, or reads like it.
+    pub last: bool,
+    start: u16,
+    len: u16,
+    /// Hash of the name that the node of a literal has, or of the extension that a typed value keeps.
+    pub name: u64,
+    /// Hash of the extension.
+    pub extension: u64,
+}
+
+/// What a User-Agent says.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Agent {
+    key: u64,
+    /// It says that it is a crawler.
+    pub crawler: bool,
+    /// It is an attack.
+    pub attack: bool,
+}
+
+impl Target {
+    const NONE: Step =
+        Step { class: Token::Literal, last: false, start: 0, len: 0, name: 0, extension: 0 };
+
+    /// Works out what a raw path says.
+    pub fn new(raw: &[u8], patterns: &Patterns, seed: Seed) -> Self {
+        let path = Path::new(raw);
+        let role = patterns.role_of(&path);
+        let attack = patterns.is_attacked_path(&path, raw);
+        let mut target =
+            Self { key: 0, path, role, attack, steps: [Self::NONE; MAX_SEGMENTS], depth: 0 };
+        target.take_steps(seed);
+        target
+    }
+
+    /// A path without a role: for the tree of templates alone.
+    pub fn plain(raw: &[u8], seed: Seed) -> Self {
+        let (path, steps) = (Path::new(raw), [Self::NONE; MAX_SEGMENTS]);
+        let mut target = Self { key: 0, path, role: Role::Auto, attack: false, steps, depth: 0 };
+        target.take_steps(seed);
+        target
+    }
+
+    fn take_steps(&mut self, seed: Seed) {
+        let (text, last) = (self.path.as_bytes(), self.path.last());
+        let mut start = 0;
+        for segment in text.split(|&byte| byte == b'/') {
+            let from = start;
+            start += segment.len() + 1;
+            if segment.is_empty() || usize::from(self.depth) == MAX_SEGMENTS {
+                continue;
+            }
+            let (class, kept) = Token::of(segment);
+            let name = if class == Token::Literal { segment } else { kept };
+            self.steps[usize::from(self.depth)] = Step {
+                class,
+                last: segment == last,
+                start: from as u16,
+                len: segment.len() as u16,
+                name: seed.table(name),
+                extension: seed.table(extension(segment).1),
+            };
+            self.depth += 1;
+        }
+    }
+
+    /// The segments that are looked at.
+    pub fn steps(&self) -> &[Step] {
+        &self.steps[..usize::from(self.depth)]
+    }
+
+    /// The text of a segment.
+    pub fn text(&self, step: &Step) -> &[u8] {
+        let start = usize::from(step.start);
+        &self.path.as_bytes()[start..start + usize::from(step.len)]
+    }
+}
+
+/// What is remembered.
+#[derive(Debug, Default)]
+pub(crate) struct Targets {
+    paths: Vec<Target>,
+    agents: Vec<Agent>,
+}
+
+impl Targets {
+    /// What the path of a record says.
+    pub(crate) fn of(
+        &mut self,
+        record: &RequestRecord<'_>,
+        patterns: &Patterns,
+        seed: Seed,
+    ) -> &Target {
+        let key = seed.table(record.path);
+        if self.paths.is_empty() {
+            self.paths = vec![Target::plain(b"/", seed); PATHS];
+        }
+        let slot = &mut self.paths[key as usize % PATHS];
+        if slot.key != key {
+            *slot = Target { key, ..Target::new(record.path, patterns, seed) };
+        }
+        slot
+    }
+
+    /// What the User-Agent of a record says.
+    pub(crate) fn agent(
+        &mut self,
+        record: &RequestRecord<'_>,
+        patterns: &Patterns,
+        seed: Seed,
+    ) -> Agent {
+        let key = seed.table(record.user_agent);
+        if self.agents.is_empty() {
+            self.agents = vec![Agent::default(); AGENTS];
+        }
+        let slot = &mut self.agents[key as usize % AGENTS];
+        if slot.key != key {
+            *slot = Agent {
+                key,
+                crawler: declares_crawler(record.user_agent),
+                attack: patterns.is_attacking_agent(record.user_agent),
+            };
+        }
+        *slot
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::record::RecordHead;
+
+    /// What is remembered is what would be worked out again, whatever was there before.
+    #[test]
+    fn nothing_is_mixed_up() {
+        let (patterns, seed) = (Patterns::new().unwrap(), Seed([3, 4]));
+        let mut targets = Targets::default();
+        let mut checked = 0;
+        for round in 0..2 {
+            for n in 0..3 * PATHS {
+                let path = match n % 4 {
+                    0 => format!("/users/{n}/orders.json"),
+                    1 => format!("/a%2fb/../{n:x}/login"),
+                    2 => format!("//img/{n}.png"),
+                    _ => format!("/x/<script>{n}"),
+                };
+                let agent = if n % 3 == 0 { format!("bot/{n}") } else { format!("Firefox {n}") };
+                let record = RequestRecord {
+                    head: RecordHead::default(),
+                    application: b"",
+                    path: path.as_bytes(),
+                    query: b"",
+                    user_agent: agent.as_bytes(),
+                };
+                assert_eq!(targets.agent(&record, &patterns, seed).crawler, n % 3 == 0);
+                let found = targets.of(&record, &patterns, seed);
+                let fresh = Target::new(path.as_bytes(), &patterns, seed);
+                assert_eq!(found.path.as_bytes(), fresh.path.as_bytes(), "{round}");
+                assert_eq!((found.role, found.attack), (fresh.role, n % 4 == 3), "{path}");
+                let texts: Vec<&[u8]> = found.steps().iter().map(|it| found.text(it)).collect();
+                assert_eq!(texts, fresh.path.segments().collect::<Vec<_>>());
+                checked += 1;
+            }
+        }
+        assert_eq!(checked, 6 * PATHS);
+    }
+}
