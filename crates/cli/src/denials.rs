@@ -54,6 +54,7 @@ impl Denials {
             SourceKey::address(head.address),
         ];
         keys.iter()
+            .skip(usize::from(head.session == 0))
             .filter_map(|key| self.entries.get(&(head.application, *key)))
             .find(|denial| denial.until_ms > head.time_ms)
             .copied()

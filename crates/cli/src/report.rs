@@ -96,8 +96,8 @@ impl<W: Write> Report<W> {
             let days = last.saturating_sub(first) as f64 / 86_400_000.0;
             writeln!(out, "time         {} to {} ({days:.2} days)", rfc3339(first), rfc3339(last))?;
         }
-        let exceeded = if summary.addresses_exceeded { "at least " } else { "" };
-        writeln!(out, "addresses    {exceeded}{}", summary.addresses)?;
+        let exceeded = if summary.counts.addresses_exceeded { "at least " } else { "" };
+        writeln!(out, "addresses    {exceeded}{}", summary.counts.addresses)?;
         writeln!(out, "convictions  {}", summary.convictions.iter().sum::<u64>())?;
         for (threat, count) in summary.by_threat() {
             writeln!(out, "  {:<22} {count}", threat.slug())?;
@@ -163,8 +163,8 @@ fn summary_json(summary: &Summary) -> Value {
         "broken_files": counts.broken_files,
         "first": summary.span.map(|(first, _)| rfc3339(first)),
         "last": summary.span.map(|(_, last)| rfc3339(last)),
-        "addresses": summary.addresses,
-        "addresses_exceeded": summary.addresses_exceeded,
+        "addresses": summary.counts.addresses,
+        "addresses_exceeded": summary.counts.addresses_exceeded,
         "sources_evicted": summary.table.1,
         "convictions": summary.convictions.iter().sum::<u64>(),
         "threats": threats,

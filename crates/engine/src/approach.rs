@@ -27,6 +27,7 @@ impl Engine<'_> {
                     read ^= self.sources.approach(key);
                 }
             }
+            read ^= self.targets.approach(record, self.config.seed);
             let path_key = combine(head.application, head.path_hash);
             read ^= self.served.approach(path_key) ^ self.objects.approach(combine(path_key, 0));
         }

@@ -136,8 +136,13 @@ impl<'m> Engine<'m> {
         self.header.evicted += core::mem::take(&mut self.sources.evicted);
         if now_ms.saturating_sub(self.recovered_ms) >= 1000 {
             self.recovered_ms = now_ms;
+            // Slots are taken in order: behind a free one there are none.
             for application in 0..self.budgets.len() {
-                self.recover(application, self.applications[application].key, now_ms);
+                let key = self.applications[application].key;
+                if key == 0 {
+                    break;
+                }
+                self.recover(application, key, now_ms);
             }
         }
     }

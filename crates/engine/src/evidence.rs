@@ -49,8 +49,16 @@ impl Walks {
         self.0.map(|value| f32::from(value) / STEPS)
     }
 
+    /// All of them are zero, as those of nearly everybody are.
+    pub fn is_zero(&self) -> bool {
+        self.0 == [0; ALTERNATIVES]
+    }
+
     /// Adds one event.
     pub fn step(&mut self, ratios: &Ratios) {
+        if self.is_zero() && ratios.iter().all(|ratio| *ratio <= 0.0) {
+            return;
+        }
         let values = self.values();
         *self = Self::at(core::array::from_fn(|m| values[m] + ratios[m].clamp(CLIP.0, CLIP.1)));
     }

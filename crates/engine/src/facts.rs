@@ -98,18 +98,7 @@ impl Engine<'_> {
         let page = role::is_page(record, path);
         let hasty_form = self.hasty_form(record, role, slots);
         let bad = login == Login::Failure || hasty_form;
-        // An expired token is refused again and again without anybody attacking.
-        let attempt = (role == Role::Login && matches!(login, Login::Success | Login::Failure))
-            || (matches!(role, Role::Registration | Role::Content) && is_post(record));
-        let campaign = attempt
-            && self.campaigns.event(
-                head.application,
-                role as u64,
-                head.fingerprint,
-                bad,
-                standing.vouched,
-                head.time_ms,
-            );
+        let campaign = self.campaign(record, role, login, bad, standing);
         let number = object::number(path, record.query, &endpoint);
         let collected = record.method() == Method::Get
             && !matches!(role, Role::Static | Role::Login)
@@ -144,6 +133,30 @@ impl Engine<'_> {
             polite: standing.polite,
             learned_ms: standing.learned_ms,
         })
+    }
+
+    /// Whether an attack from many sources is on that the record may belong to.
+    fn campaign(
+        &mut self,
+        record: &RequestRecord<'_>,
+        role: Role,
+        login: Login,
+        bad: bool,
+        standing: Standing,
+    ) -> bool {
+        let head = &record.head;
+        // An expired token is refused again and again without anybody attacking.
+        let attempt = (role == Role::Login && matches!(login, Login::Success | Login::Failure))
+            || (matches!(role, Role::Registration | Role::Content) && is_post(record));
+        attempt
+            && self.campaigns.event(
+                head.application,
+                role as u64,
+                head.fingerprint,
+                bad,
+                standing.vouched,
+                head.time_ms,
+            )
     }
 
     /// Takes in a request for an object. While the application is learned, how popular the object is

@@ -20,8 +20,6 @@ const AGENTS: usize = 1024;
 /// A path, and what it says.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
-    /// Hash of the raw path; 0: nothing is remembered here.
-    key: u64,
     /// The path, normalised.
     pub path: Path,
     /// The role that its words name.
@@ -66,8 +64,7 @@ impl Target {
         let path = Path::new(raw);
         let role = patterns.role_of(&path);
         let attack = patterns.is_attacked_path(&path, raw);
-        let mut target =
-            Self { key: 0, path, role, attack, steps: [Self::NONE; MAX_SEGMENTS], depth: 0 };
+        let mut target = Self { path, role, attack, steps: [Self::NONE; MAX_SEGMENTS], depth: 0 };
         target.take_steps(seed);
         target
     }
@@ -75,7 +72,7 @@ impl Target {
     /// A path without a role: for the tree of templates alone.
     pub fn plain(raw: &[u8], seed: Seed) -> Self {
         let (path, steps) = (Path::new(raw), [Self::NONE; MAX_SEGMENTS]);
-        let mut target = Self { key: 0, path, role: Role::Auto, attack: false, steps, depth: 0 };
+        let mut target = Self { path, role: Role::Auto, attack: false, steps, depth: 0 };
         target.take_steps(seed);
         target
     }
@@ -118,6 +115,8 @@ impl Target {
 /// What is remembered.
 #[derive(Debug, Default)]
 pub(crate) struct Targets {
+    /// Keys of `paths`, close together.
+    keys: Vec<u64>,
     paths: Vec<Target>,
     agents: Vec<Agent>,
 }
@@ -132,13 +131,27 @@ impl Targets {
     ) -> &Target {
         let key = seed.table(record.path);
         if self.paths.is_empty() {
+            self.keys = vec![0; PATHS];
             self.paths = vec![Target::plain(b"/", seed); PATHS];
         }
-        let slot = &mut self.paths[key as usize % PATHS];
-        if slot.key != key {
-            *slot = Target { key, ..Target::new(record.path, patterns, seed) };
+        let slot = key as usize % PATHS;
+        if self.keys[slot] != key {
+            self.keys[slot] = key;
+            self.paths[slot] = Target::new(record.path, patterns, seed);
         }
-        slot
+        &self.paths[slot]
+    }
+
+    /// Reads what is remembered of a record: see [`crate::Engine::approach`].
+    pub(crate) fn approach(&self, record: &RequestRecord<'_>, seed: Seed) -> u64 {
+        let slot = seed.table(record.path) as usize % PATHS;
+        let agent = self.agents.get(seed.table(record.user_agent) as usize % AGENTS);
+        let agent = agent.map_or(0, |agent| agent.key);
+        // The head of the segments, and what stands behind them.
+        let path = self.paths.get(slot).map_or(0, |target| {
+            target.steps[0].name ^ target.steps[3].name ^ u64::from(target.depth)
+        });
+        agent ^ path ^ self.keys.get(slot).copied().unwrap_or(0)
     }
 
     /// What the User-Agent of a record says.

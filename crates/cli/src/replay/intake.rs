@@ -32,6 +32,10 @@ pub(crate) struct Counts {
     pub(crate) empty: u64,
     /// Parsed, with a time before that of an earlier line.
     pub(crate) backwards: u64,
+    /// Addresses that they came from.
+    pub(crate) addresses: u64,
+    /// There were more than could be counted.
+    pub(crate) addresses_exceeded: bool,
     /// Files that could not be opened, or not be read to their end.
     pub(crate) broken_files: u64,
 }
@@ -72,6 +76,7 @@ impl Intake {
             let _ = self.send();
         }
         self.counts.backwards = self.translator.clock.backwards;
+        (self.counts.addresses, self.counts.addresses_exceeded) = self.translator.addresses();
         self.counts
     }
 

@@ -2,19 +2,17 @@
 
 use std::io;
 
+use api_abuse_engine::approach::AHEAD;
 use api_abuse_engine::decision::{Action, Decision};
 use api_abuse_engine::record::Verdict;
-use api_abuse_engine::source::{address_of, network_of};
+use api_abuse_engine::source::address_of;
 use api_abuse_engine::{Engine, Incident, RequestRecord, SourceKind, Threat};
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashMap;
 
 use super::batch::Batch;
 use super::intake::Counts;
 use crate::access_log::address;
 use crate::denials::Denials;
-
-/// Addresses that are told apart; beyond, the number is a lower bound.
-const SOURCES: usize = 1 << 20;
 
 /// A conviction, with what its numbers stand for.
 #[derive(Debug)]
@@ -32,9 +30,6 @@ pub(crate) struct Summary {
     pub(crate) counts: Counts,
     /// Epoch milliseconds of the first and the last record.
     pub(crate) span: Option<(u64, u64)>,
-    pub(crate) addresses: u64,
-    /// There were more than could be counted.
-    pub(crate) addresses_exceeded: bool,
     /// Live in the engine's tables, and given up to make room.
     pub(crate) table: (u64, u64),
     /// Convictions by threat, in the order of [`Threat::ALL`].
@@ -58,7 +53,6 @@ pub(super) struct Judge<'m> {
     engine: Engine<'m>,
     decisions: Vec<Decision>,
     denials: Denials,
-    seen: HashSet<u64>,
     names: HashMap<u64, String>,
     span: Option<(u64, u64)>,
     convictions: [u64; 8],
@@ -72,7 +66,6 @@ impl<'m> Judge<'m> {
             engine,
             decisions: Vec::new(),
             denials: Denials::new(),
-            seen: HashSet::new(),
             names: HashMap::new(),
             span: None,
             convictions: [0; 8],
@@ -88,14 +81,33 @@ impl<'m> Judge<'m> {
         tell: &mut impl FnMut(&Conviction<'_>) -> io::Result<()>,
     ) -> io::Result<()> {
         self.names.extend(batch.names.iter().cloned());
-        for record in batch.records() {
-            self.judge(record);
-            for decision in core::mem::take(&mut self.decisions) {
-                self.convictions[decision.threat as usize] += 1;
-                self.denials.add(&decision);
-                if let Some(incident) = self.engine.incident(decision.incident) {
-                    tell(&self.conviction(&decision, incident))?;
-                }
+        let mut records = batch.records();
+        loop {
+            let mut near = [None; AHEAD];
+            let mut count = 0;
+            for (place, record) in near.iter_mut().zip(records.by_ref()) {
+                *place = Some(record);
+                count += 1;
+            }
+            let near = &near[..count];
+            self.engine.approach(near.iter().flatten());
+            for record in near.iter().flatten() {
+                self.judge(record);
+                self.tell(tell)?;
+            }
+            if count < AHEAD {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Puts what was decided into force and tells of it.
+    fn tell(&mut self, tell: &mut impl FnMut(&Conviction<'_>) -> io::Result<()>) -> io::Result<()> {
+        for decision in core::mem::take(&mut self.decisions) {
+            self.convictions[decision.threat as usize] += 1;
+            self.denials.add(&decision);
+            if let Some(incident) = self.engine.incident(decision.incident) {
+                tell(&self.conviction(&decision, incident))?;
             }
         }
         Ok(())
@@ -104,13 +116,11 @@ impl<'m> Judge<'m> {
     /// One record, one turn: a denial is in force from the next request on, and what is decided does
     /// not depend on how the lines were batched. A denied request carries the verdict that a module
     /// in monitor mode would have given it.
-    fn judge(&mut self, mut record: RequestRecord<'_>) {
+    fn judge(&mut self, record: &RequestRecord<'_>) {
+        let mut record = *record;
         let head = &record.head;
         let now_ms = head.time_ms;
         self.span = Some((self.span.map_or(now_ms, |(first, _)| first), now_ms));
-        if self.seen.len() < SOURCES {
-            self.seen.insert(network_of(head.address));
-        }
         let status = head.status;
         let denial = self.denials.find(&record);
         if let Some(denial) = denial {
@@ -153,8 +163,6 @@ impl<'m> Judge<'m> {
         let summary = Summary {
             counts,
             span: self.span,
-            addresses: self.seen.len() as u64,
-            addresses_exceeded: self.seen.len() >= SOURCES,
             table: self.engine.sources(),
             convictions: self.convictions,
             would_deny,

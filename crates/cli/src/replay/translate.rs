@@ -17,6 +17,8 @@ use crate::access_log::{Field, Line, time_of};
 
 /// Host names of clients that are kept for the report; those that come later are told by number.
 const NAMES: usize = 1 << 16;
+/// Addresses that are told apart; beyond, the number is a lower bound.
+const ADDRESSES: usize = 1 << 20;
 
 /// Which application a request belongs to.
 #[derive(Clone, Debug)]
@@ -53,6 +55,11 @@ pub(super) struct Translator {
     site: Site,
     pub(super) clock: Clock,
     names: HashSet<u64>,
+    /// Networks that were seen, and the one of the last line.
+    seen: HashSet<u64>,
+    last: u64,
+    /// The last time that was read, and what it says: most lines have the time of the one before.
+    second: (Vec<u8>, u64),
     scratch: Scratch,
 }
 
@@ -70,7 +77,9 @@ impl Translator {
     pub(super) fn new(seed: Seed, application: Application, hosts: &[String]) -> Self {
         let site = Site::named(hosts);
         let (clock, names) = (Clock::default(), HashSet::new());
-        Self { seed, application, site, clock, names, scratch: Scratch::default() }
+        let (seen, last, second) = (HashSet::new(), 0, (Vec::new(), 0));
+        let scratch = Scratch::default();
+        Self { seed, application, site, clock, names, seen, last, second, scratch }
     }
 
     /// Adds the record of a line to `batch`, or says what the line does not have.
@@ -81,8 +90,9 @@ impl Translator {
     ) -> Result<(), &'static str> {
         let seed = self.seed;
         let address = self.address(line, batch)?;
-        let time = time_of(line).ok_or("a time")?;
+        let time = self.time(line).ok_or("a time")?;
         let status = status(line)?;
+        self.see(network_of(address));
         let time_ms = self.clock.at(time);
         let Scratch { request, referer, user_agent, host } = &mut self.scratch;
         let request = Request::of(line, request);
@@ -133,6 +143,32 @@ impl Translator {
         let (path, query) = (request.path, request.query);
         batch.push(&RequestRecord { head, application: name, path, query, user_agent });
         Ok(())
+    }
+
+    /// When the request was over, epoch milliseconds.
+    fn time(&mut self, line: &Line<'_>) -> Option<u64> {
+        let Some(text) = line.get(Field::Time).filter(|_| line.get(Field::Msec).is_none()) else {
+            return time_of(line);
+        };
+        let (known, time) = &mut self.second;
+        if known != text {
+            *time = time_of(line)?;
+            known.clear();
+            known.extend_from_slice(text);
+        }
+        Some(*time)
+    }
+
+    fn see(&mut self, network: u64) {
+        if self.seen.len() < ADDRESSES && (network != self.last || self.seen.is_empty()) {
+            self.seen.insert(network);
+            self.last = network;
+        }
+    }
+
+    /// How many addresses the lines came from, and whether there were more than could be counted.
+    pub(super) fn addresses(&self) -> (u64, bool) {
+        (self.seen.len() as u64, self.seen.len() >= ADDRESSES)
     }
 
     /// Who the line came from.

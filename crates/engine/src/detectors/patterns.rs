@@ -3,6 +3,8 @@
 //! These are conventions of the web, not a signature feed: the detectors work on the behaviour, and
 //! a name here only weighs more than another name that nobody serves.
 
+use std::sync::LazyLock;
+
 use aho_corasick::{AhoCorasick, BuildError};
 
 use crate::path::{Path, decode};
@@ -20,12 +22,14 @@ const PAYLOADS: &str = include_str!("patterns/payloads.txt");
 
 /// Files that browsers, phones, crawlers and feed readers ask every site for.
 const COURTESY: &str = include_str!("patterns/courtesy.txt");
+static COURTESY_NAMES: LazyLock<Vec<&'static str>> = LazyLock::new(|| COURTESY.lines().collect());
 
 /// The compiled patterns.
 #[derive(Debug)]
 pub struct Patterns {
     probes: AhoCorasick,
     payloads: AhoCorasick,
+    endings: Vec<&'static str>,
     roles: Roles,
 }
 
@@ -35,7 +39,12 @@ impl Patterns {
         let compile = |list: &'static str| {
             AhoCorasick::builder().ascii_case_insensitive(true).build(list.lines())
         };
-        Ok(Self { probes: compile(PROBES)?, payloads: compile(PAYLOADS)?, roles: Roles::new()? })
+        Ok(Self {
+            probes: compile(PROBES)?,
+            payloads: compile(PAYLOADS)?,
+            endings: ENDINGS.lines().collect(),
+            roles: Roles::new()?,
+        })
     }
 
     /// The role that a path names.
@@ -55,7 +64,7 @@ impl Patterns {
             let start = text.len().saturating_sub(ending.len());
             text[start..].eq_ignore_ascii_case(ending.as_bytes())
         };
-        ENDINGS.lines().any(ends)
+        self.endings.iter().any(|ending| ends(ending))
             || self.probes.find_overlapping_iter(text).any(|found| whole(found.end()))
     }
 
@@ -86,7 +95,7 @@ impl Patterns {
 
 /// Asked of every site by honest software.
 pub fn is_courtesy(path: &Path) -> bool {
-    COURTESY.lines().any(|name| {
+    COURTESY_NAMES.iter().any(|name| {
         path.as_bytes()
             .get(..name.len())
             .is_some_and(|head| head.eq_ignore_ascii_case(name.as_bytes()))
