@@ -1,5 +1,7 @@
 //! What one record means for its application, before it is held against anybody.
 
+mod member;
+
 use crate::SourceKind;
 use crate::detectors::credential_stuffing::{self, Answers, Login};
 use crate::detectors::vulnerability_scanning::{self, Contact, is_miss};
@@ -11,6 +13,8 @@ use crate::object::{self, Visit};
 use crate::record::{Method, RequestRecord, flags};
 use crate::role::{self, Role};
 use crate::target::{Agent, Target};
+
+use member::Attempt;
 
 /// What happened. Worked out once for each record; the detectors then hold it against each source.
 #[derive(Clone, Copy, Debug)]
@@ -37,8 +41,9 @@ pub struct Facts {
     pub post: bool,
     /// The answer was a success, and no way of saying no.
     pub accepted: bool,
-    /// An attack from many sources is on that this event may belong to.
-    pub campaign: bool,
+    /// It looks like part of an attack from many sources that is on: the evidence at which its source
+    /// starts, nats.
+    pub member: Option<f32>,
     /// A form that was sent sooner than a person can fill it in.
     pub hasty_form: bool,
     /// A page that people visit.
@@ -49,6 +54,8 @@ pub struct Facts {
     pub authenticated: bool,
     /// A crawler that asked for robots.txt and does not hurry.
     pub polite: bool,
+    /// A program that says so, asked for the sitemap and does not hurry.
+    pub invited: bool,
     /// Monotonic milliseconds when half of the learning was done.
     pub learned_ms: u64,
 }
@@ -97,8 +104,11 @@ impl Engine<'_> {
         }
         let page = role::is_page(record, path);
         let hasty_form = self.hasty_form(record, role, slots);
-        let bad = login == Login::Failure || hasty_form;
-        let campaign = self.campaign(record, role, login, bad, standing);
+        let accepted = accepted(record, role);
+        let attempt = Attempt { role, login, accepted, hasty_form };
+        let interface = role::is_interface(path);
+        let member =
+            if login_outage { None } else { self.member(record, slots, attempt, interface) };
         let number = object::number(path, record.query, &endpoint);
         let collected = record.method() == Method::Get
             && !matches!(role, Role::Static | Role::Login)
@@ -119,44 +129,21 @@ impl Engine<'_> {
             login,
             login_outage,
             role,
-            campaign,
+            member,
             hasty_form,
             template: endpoint.template,
             path_key,
             visit,
             refused: refused.then_some((endpoint.group, number)),
             post: is_post(record),
-            accepted: accepted(record, role),
+            accepted,
             page,
             asset: role == Role::Static,
             authenticated: record.has(flags::AUTHORIZATION) || head.session != 0,
             polite: standing.polite,
+            invited: standing.invited,
             learned_ms: standing.learned_ms,
         })
-    }
-
-    /// Whether an attack from many sources is on that the record may belong to.
-    fn campaign(
-        &mut self,
-        record: &RequestRecord<'_>,
-        role: Role,
-        login: Login,
-        bad: bool,
-        standing: Standing,
-    ) -> bool {
-        let head = &record.head;
-        // An expired token is refused again and again without anybody attacking.
-        let attempt = (role == Role::Login && matches!(login, Login::Success | Login::Failure))
-            || (matches!(role, Role::Registration | Role::Content) && is_post(record));
-        attempt
-            && self.campaigns.event(
-                head.application,
-                role as u64,
-                head.fingerprint,
-                bad,
-                standing.vouched,
-                head.time_ms,
-            )
     }
 
     /// Takes in a request for an object. While the application is learned, how popular the object is
@@ -253,15 +240,25 @@ impl Engine<'_> {
             self.served.insert(asked, combine(head.fingerprint, 0));
         }
         let agent = self.targets.agent(record, &self.patterns, self.config.seed);
-        let mut standing =
-            Standing { teaches: true, ready, agent, vouched: false, polite: false, learned_ms: 0 };
+        let mut standing = Standing {
+            teaches: true,
+            ready,
+            agent,
+            vouched: false,
+            polite: false,
+            invited: false,
+            learned_ms: 0,
+        };
         let kin = agent.crawler && self.served.others(asked, 0) > 0;
+        let program = agent.crawler || !record.user_agent.starts_with(b"Mozilla/");
         for slot in slots.into_iter().flatten() {
             let source = self.sources.get_mut(slot);
-            source.asked_robots |= u8::from(record.path == b"/robots.txt");
+            source.asked |= asks(record);
             let age_ms = head.time_ms.saturating_sub(source.first_ms);
-            let slow = u64::from(source.requests) * POLITE_GAP_MS <= age_ms + 10 * POLITE_GAP_MS;
-            standing.polite |= slow && (kin || source.asked_robots != 0);
+            let slow = |gap_ms: u64| u64::from(source.requests) * gap_ms <= age_ms + 10 * gap_ms;
+            standing.polite |= slow(POLITE_GAP_MS) && (kin || source.asked & ASKED_ROBOTS != 0);
+            standing.invited |=
+                slow(INVITED_GAP_MS) && program && source.asked & ASKED_SITEMAP != 0;
             standing.teaches &= source.peak() < Sensitivity::Normal.threshold() / 2.0;
             standing.vouched |= source.kind == SourceKind::Client as u8 && source.is_vouched();
         }
@@ -292,9 +289,28 @@ pub(crate) struct Standing {
     pub(crate) vouched: bool,
     /// A crawler that asked for robots.txt, or whose like did, and takes its time.
     pub(crate) polite: bool,
+    /// A program that says so, asked for the sitemap, and takes its time.
+    pub(crate) invited: bool,
     /// Monotonic milliseconds when half of the learning was done.
     pub(crate) learned_ms: u64,
 }
+
+/// What a request asks for that is meant for programs: bits of [`crate::sources::Source::asked`].
+fn asks(record: &RequestRecord<'_>) -> u8 {
+    let name = record.path.rsplit(|&b| b == b'/').next().unwrap_or_default();
+    let served = (200..300).contains(&record.head.status) || record.head.status == 304;
+    let sitemap = served && name.len() >= 11 && name[..7].eq_ignore_ascii_case(b"sitemap");
+    if record.path == b"/robots.txt" {
+        ASKED_ROBOTS
+    } else if sitemap && [&b".xml"[..], b".xml.gz", b".txt"].iter().any(|end| name.ends_with(end)) {
+        ASKED_SITEMAP
+    } else {
+        0
+    }
+}
+
+const ASKED_ROBOTS: u8 = 1;
+const ASKED_SITEMAP: u8 = 2;
 
 /// Marks, among what was served, that a fingerprint asked for robots.txt.
 const ROBOTS: u64 = 0x726f_626f_7473;
@@ -323,6 +339,8 @@ fn is_post(record: &RequestRecord<'_>) -> bool {
 
 /// Mean gap between the requests of a crawler that takes its time.
 const POLITE_GAP_MS: u64 = 200;
+/// The same of a program that reads what the sitemap invites it to.
+const INVITED_GAP_MS: u64 = 100;
 
 /// The answers of one login; the one that was silent longest gives way.
 pub(crate) fn login_slot(logins: &mut [Answers], key: u64) -> &mut Answers {

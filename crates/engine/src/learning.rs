@@ -101,7 +101,7 @@ impl Engine<'_> {
         let now_ms = record.head.time_ms;
         let at = application.min(self.profiles.len() - 1);
         let profile = &mut self.profiles[at];
-        if facts.campaign {
+        if facts.member.is_some() {
             profile.freeze(now_ms, ALARM_MS);
         }
         let source = self.sources.get_mut(client);

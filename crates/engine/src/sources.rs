@@ -55,8 +55,8 @@ pub struct Source {
     pub kind: u8,
     /// Bit s: sensitivity s would have denied it.
     pub would_deny: u8,
-    /// It asked for robots.txt.
-    pub asked_robots: u8,
+    /// It asked for what is meant for programs: 1 robots.txt, 2 the sitemap.
+    pub asked: u8,
     /// Days in a row with about as many requests.
     pub(crate) days: u8,
     /// [`Hold`]: what the decision does.

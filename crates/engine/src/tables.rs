@@ -4,7 +4,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::application::Statistics;
 use crate::budget::Budget;
-use crate::campaign::Campaign;
+use crate::campaign::{Campaign, Kind};
 use crate::decision::{EXEMPLARS, Exemplar, Incident};
 use crate::detectors::credential_stuffing::Answers;
 use crate::endpoint::Node;
@@ -17,7 +17,7 @@ use crate::sources::{Bucket, SOURCE_BYTES, Source, WAYS};
 /// Applications that are told apart. Requests of any more are counted together in the last slot.
 pub const APPLICATIONS: usize = 64;
 /// Changes with every change of a table's layout: older tables are not read.
-const LAYOUT: u64 = 5;
+const LAYOUT: u64 = 6;
 const MAGIC: u64 = u64::from_le_bytes(*b"abuse-en");
 
 /// What the tables are, and the few numbers that belong to all of them.
@@ -92,7 +92,8 @@ impl Limits {
             counts: power(share(4, 2)).clamp(4096, 1 << 24),
             owners: power(share(4, 8)).clamp(1024, 1 << 22),
             groups: power(share(2, size_of::<Group>())).clamp(64, 4096),
-            campaigns: share(3, size_of::<Campaign>()).clamp(3, 3 * APPLICATIONS),
+            campaigns: share(3, size_of::<Campaign>())
+                .clamp(Kind::COUNT, Kind::COUNT * APPLICATIONS),
             budgets: share(2, size_of::<Budget>()).clamp(1, APPLICATIONS),
             profiles: share(2, size_of::<Profile>()).clamp(1, APPLICATIONS),
             habits: power(share(1, size_of::<Habit>())).clamp(16, 4096),

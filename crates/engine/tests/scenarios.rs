@@ -10,5 +10,9 @@
 mod attacks;
 #[path = "scenarios/benign.rs"]
 mod benign;
+#[path = "scenarios/many.rs"]
+mod many;
+#[path = "scenarios/patience.rs"]
+mod patience;
 #[path = "scenarios/world.rs"]
 mod world;

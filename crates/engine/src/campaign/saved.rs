@@ -1,6 +1,6 @@
 //! Campaigns in a checkpoint.
 
-use super::{Campaign, Campaigns};
+use super::{Campaign, Campaigns, Watch};
 use crate::checkpoint::{Clock, Restore};
 
 const MINUTE_MS: u64 = 60_000;
@@ -22,12 +22,21 @@ impl Campaigns<'_> {
 
 impl Restore for Campaign {
     fn restore(&mut self, clock: &Clock) {
-        let minute = |minute: u32| (clock.moment(u64::from(minute) * MINUTE_MS) / MINUTE_MS) as u32;
         self.last_ms = clock.moment(self.last_ms).min(clock.now_ms);
-        self.alarm_until_ms = clock.moment(self.alarm_until_ms);
-        self.seen = self.seen.map(minute);
-        self.alarms = self.alarms.map(minute);
+        self.others_ms = clock.moment(self.others_ms).min(clock.now_ms);
         self.events = self.events.min(1 << 16);
-        self.bad = self.bad.min(self.events);
+        self.marked = self.marked.min(self.events);
+        self.whole.restore(clock);
+        self.strata.iter_mut().for_each(|watch| watch.restore(clock));
+    }
+}
+
+impl Restore for Watch {
+    fn restore(&mut self, clock: &Clock) {
+        let minute = |minute: u32| (clock.moment(u64::from(minute) * MINUTE_MS) / MINUTE_MS) as u32;
+        (self.minute, self.onset) = (minute(self.minute), minute(self.onset));
+        self.alarm = minute(self.alarm);
+        self.minute_marked = self.minute_marked.min(self.minute_events);
+        self.marked = self.marked.min(self.events);
     }
 }

@@ -40,7 +40,7 @@ pub(super) struct Core {
     convictions: u16,
     kind: u8,
     would_deny: u8,
-    asked_robots: u8,
+    asked: u8,
     days: u8,
     hold: u8,
     lifted: u8,
@@ -76,7 +76,7 @@ pub(super) const LAYOUT: u64 = MEANING
     | (size_of::<scraping::State>() as u64) << 32
     | (size_of::<posting::State>() as u64) << 40
     | (size_of::<resource_exhaustion::State>() as u64) << 48;
-const MEANING: u64 = 2;
+const MEANING: u64 = 3;
 
 impl Saved {
     /// The source, if a checkpoint should carry it: suspects, convicted and lifted ones, those that
@@ -113,7 +113,7 @@ impl Saved {
                 convictions: source.convictions,
                 kind: source.kind,
                 would_deny: source.would_deny,
-                asked_robots: source.asked_robots,
+                asked: source.asked,
                 days: source.days,
                 hold: source.hold,
                 lifted: source.lifted,
@@ -159,7 +159,7 @@ impl Core {
             convictions: self.convictions,
             kind: self.kind,
             would_deny: self.would_deny,
-            asked_robots: self.asked_robots,
+            asked: self.asked,
             days: self.days,
             hold: self.hold,
             lifted: self.lifted,

@@ -22,9 +22,6 @@ pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
     {
         return None;
     }
-    if event.facts.hasty_form && event.facts.campaign && source.posts.registrations.count > 0 {
-        source.walks[Threat::AccountCreation as usize].raise(posting::MEMBER);
-    }
     let posts = &mut source.posts;
     let ratios = posting::event(
         &mut posts.registrations,
@@ -32,5 +29,12 @@ pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
         event.record.head.time_ms,
         &RATES,
     );
-    posting::with_haste(ratios, event.facts.hasty_form)
+    let ratios = posting::with_haste(ratios, event.facts.hasty_form);
+    match event.facts.member {
+        Some(floor) if posts.registrations.count > 1 => {
+            source.walks[Threat::AccountCreation as usize].raise(floor);
+            Some(posting::of_member(ratios))
+        }
+        _ => ratios,
+    }
 }

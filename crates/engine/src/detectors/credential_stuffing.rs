@@ -105,8 +105,6 @@ const ALTERNATIVES: [f32; 4] = [0.97, 0.90, 0.70, 0.50];
 const HURRIED_MS: u64 = 2000;
 /// What a failure weighs while the login fails for people, too, from a source that does nothing else.
 const OUTAGE_WEIGHT: f32 = 0.5;
-/// Evidence at which a member of a distributed attack starts, nats: two more attempts convict it.
-const MEMBER: f32 = 20.0;
 /// Repetitions of the same attempt closer than this are no client's retry.
 const HAMMERED_MS: u64 = 500;
 /// What a hammered repetition weighs, against an attempt with a new credential.
@@ -235,10 +233,10 @@ pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
         (true, false) => return None,
     };
     state.failures = state.failures.saturating_add(1);
-    // Cold, without success, more than once, and at a time when many are like that.
-    let member = only && state.successes == 0 && state.failures >= 2;
-    if event.facts.campaign && !event.facts.login_outage && member {
-        source.walks[Threat::CredentialStuffing as usize].raise(MEMBER);
+    // Without success, more than once, and at a time when many are like that.
+    let member = event.facts.member.filter(|_| state.successes == 0 && state.failures >= 2);
+    if let Some(floor) = member.filter(|_| event.users <= 1) {
+        source.walks[Threat::CredentialStuffing as usize].raise(floor);
     }
     Some(ALTERNATIVES.map(|p1| weight * (p1 / p0).ln()))
 }

@@ -24,7 +24,11 @@ pub struct Posts {
     pub last_ms: u64,
     /// How many.
     pub count: u16,
-    padding: [u16; 3],
+    /// Changes to another path than the one that was asked for before, ever and since the last one
+    /// (of reservations alone).
+    elsewhere: u16,
+    strayed: u16,
+    padding: u16,
 }
 
 /// What a source published, created and reserved. Plain old data.
@@ -41,12 +45,32 @@ pub struct State {
     pub hurried: u16,
     /// Requests for anything else since the last post.
     pub others: u16,
-    padding: u32,
+    /// Path of the last of them, a part of its hash.
+    watched: u32,
 }
 
 impl State {
+    /// Whether all that it ever asked for, beside reserving, is one path.
+    pub fn is_only_watching(&self) -> bool {
+        self.reservations.elsewhere == 0
+    }
+
+    /// Takes in a reservation: whether the source looked at nothing but one path since the last one.
+    pub(super) fn watched(&mut self) -> bool {
+        core::mem::take(&mut self.reservations.strayed) == 0
+    }
+
     /// Counts a request that is no post: somebody who looks at pages between posts reads.
     pub fn other(&mut self, facts: &Facts) {
+        if facts.role != Role::Checkout || !facts.post {
+            let path = (facts.path_key >> 32) as u32 | 1;
+            let before = core::mem::replace(&mut self.watched, path);
+            if before != 0 && before != path {
+                let reservations = &mut self.reservations;
+                reservations.elsewhere = reservations.elsewhere.saturating_add(1);
+                reservations.strayed = reservations.strayed.saturating_add(1);
+            }
+        }
         if facts.role != Role::Registration && !facts.post {
             self.others = self.others.saturating_add(1);
         }
@@ -81,8 +105,6 @@ pub fn event(posts: &mut Posts, others: &mut u16, now_ms: u64, rates: &Rates) ->
     }))
 }
 
-/// Evidence at which a member of a distributed attack starts, nats: one more event convicts it.
-pub const MEMBER: f32 = 21.5;
 /// What a form weighs that was sent sooner than a person can fill it in, nats: people do that one time
 /// in twelve (the browser fills it in), machines nearly always.
 const HASTE: f32 = 2.4;
@@ -94,6 +116,15 @@ pub fn with_haste(ratios: Option<Ratios>, hasty: bool) -> Option<Ratios> {
         (None, true) => Some([HASTE; 4]),
         (ratios, false) => ratios,
     }
+}
+
+/// What one more post weighs from a source that looks like a member of an attack from many, nats:
+/// of people who look like that, six in ten post again.
+const MEMBER: f32 = 0.5;
+
+/// The ratios of an event of such a source: its pace says nothing in its favour.
+pub fn of_member(ratios: Option<Ratios>) -> Ratios {
+    ratios.unwrap_or_default().map(|ratio| ratio.max(MEMBER))
 }
 
 #[cfg(test)]

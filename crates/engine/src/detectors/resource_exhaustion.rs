@@ -19,13 +19,18 @@ mod saved;
 const BUSY: f32 = 4.0;
 /// Requests in a second that no browser causes for long.
 const REQUESTS: u16 = 60;
-/// Probability of a heavy second: pages that load everything at once, exports. The same of one three
-/// times and ten times as heavy.
-const NULL: [f32; 3] = [0.35, 0.15, 0.04];
-const MULTIPLES: [f32; 3] = [1.0, 3.0, 10.0];
+/// Probability of a heavy second: pages that load everything at once, exports. The same of one two,
+/// three and ten times as heavy.
+const NULL: [f32; 4] = [0.35, 0.25, 0.15, 0.04];
+const MULTIPLES: [f32; 4] = [1.0, 2.0, 3.0, 10.0];
+/// A request counts at most so many times what the source's requests usually take: slower than that
+/// is the application's doing, not the source's.
+const SLOWER: u32 = 8;
+/// Share of a new request in what requests usually take: one in so many.
+const SMOOTH: u32 = 16;
 const ALTERNATIVES: [f32; 4] = [0.99, 0.95, 0.90, 0.80];
 
-static ODDS: LazyLock<[Odds; 3]> = LazyLock::new(|| NULL.map(|null| Odds::new(ALTERNATIVES, null)));
+static ODDS: LazyLock<[Odds; 4]> = LazyLock::new(|| NULL.map(|null| Odds::new(ALTERNATIVES, null)));
 
 /// The current second of a source. Plain old data.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -40,7 +45,27 @@ pub struct State {
     pub heavy: u16,
     /// Most upstreams busy at once.
     pub peak: u16,
-    padding: u16,
+    /// What its requests usually take of upstreams, ms.
+    usual_ms: u16,
+}
+
+impl State {
+    /// What a request that took `upstream_ms` is held against the source with: failures no more than
+    /// what it usually takes, because an application that is down keeps everybody waiting.
+    fn charge(&mut self, upstream_ms: u32, failed: bool) -> u32 {
+        let usual_ms = u32::from(self.usual_ms);
+        if failed {
+            return upstream_ms.min(usual_ms);
+        }
+        if usual_ms == 0 {
+            self.usual_ms = upstream_ms.min(u32::from(u16::MAX)) as u16;
+            return upstream_ms;
+        }
+        let charged_ms = upstream_ms.min(usual_ms * SLOWER);
+        let smooth = ((SMOOTH - 1) * usual_ms + charged_ms + SMOOTH / 2) / SMOOTH;
+        self.usual_ms = smooth.clamp(1, u32::from(u16::MAX)) as u16;
+        charged_ms
+    }
 }
 
 /// See [`super::Observe`].
@@ -59,8 +84,10 @@ pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
     if ended {
         (load.second, load.busy_ms, load.requests) = (second, 0, 0);
     }
-    let upstream_ms = if head.upstream_ms == NO_UPSTREAM { 0 } else { head.upstream_ms };
-    load.busy_ms = load.busy_ms.saturating_add(upstream_ms);
+    if head.upstream_ms != NO_UPSTREAM {
+        let charged_ms = load.charge(head.upstream_ms, head.status >= 500);
+        load.busy_ms = load.busy_ms.saturating_add(charged_ms);
+    }
     load.requests = load.requests.saturating_add(1);
     let (heavy, idle) = verdict?;
     if event.users > 1 || event.established {

@@ -2,10 +2,11 @@
 //!
 //! A person looks at a page, decides and clicks; a sale's first minute is many people who each do
 //! that. A scalper reserves again and again within a second or three, sold out or not, and looks at
-//! nothing but the stock.
+//! nothing but the stock. One that takes its time is told by the watching alone.
 
 use super::posting::READS;
 use super::{Event, did_not, happened};
+use crate::Threat;
 use crate::evidence::Ratios;
 use crate::role::Role;
 use crate::sources::Source;
@@ -17,7 +18,12 @@ const HASTE_MS: u64 = 1200;
 /// The same within [`HURRY_MS`].
 const NULL_HURRY: f32 = 0.55;
 const HURRY_MS: u64 = 4000;
-const ALTERNATIVES: [f32; 4] = [0.97, 0.93, 0.85, 0.75];
+/// The same within [`PATIENCE_MS`], having looked at nothing but one path: people try again when they
+/// are told that it is gone, but not for long.
+const NULL_WATCHED: f32 = 0.65;
+const PATIENCE_MS: u64 = 30_000;
+/// Of the last one only the watching counts, whatever the pace.
+const ALTERNATIVES: [f32; 4] = [0.97, 0.93, 0.85, 0.97];
 /// What a reservation weighs that came after looking around.
 const READER: f32 = 0.25;
 
@@ -32,18 +38,34 @@ pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
     let first = posts.reservations.count == 0;
     posts.reservations.last_ms = now_ms;
     posts.reservations.count = posts.reservations.count.saturating_add(1);
-    let reads = core::mem::take(&mut posts.others) >= READS;
+    let watched = posts.watched();
+    let reads = core::mem::take(&mut posts.others) >= READS && !watched;
     if first {
         return None;
     }
+    if let Some(floor) = event.facts.member {
+        source.walks[Threat::Scalping as usize].raise(floor);
+    }
     let weight = if reads { READER } else { 1.0 };
-    let ratios = if gap_ms <= HASTE_MS {
-        happened(ALTERNATIVES, NULL_HASTE)
+    let pace = if gap_ms <= HASTE_MS {
+        happened(ALTERNATIVES, NULL_HASTE).map(|ratio| ratio * weight)
     } else if gap_ms <= HURRY_MS {
-        happened(ALTERNATIVES, NULL_HURRY)
+        happened(ALTERNATIVES, NULL_HURRY).map(|ratio| ratio * weight)
     } else {
-        return Some(did_not(ALTERNATIVES, NULL_HURRY));
+        did_not(ALTERNATIVES, NULL_HURRY)
     };
-    posts.hurried = posts.hurried.saturating_add(u16::from(!reads));
-    Some(ratios.map(|ratio| ratio * weight))
+    if gap_ms <= HURRY_MS && !reads {
+        source.posts.hurried = source.posts.hurried.saturating_add(1);
+    }
+    let watching = if watched && gap_ms <= PATIENCE_MS {
+        happened(ALTERNATIVES, NULL_WATCHED)
+    } else {
+        did_not(ALTERNATIVES, NULL_WATCHED)
+    };
+    let both = |m: usize| match m {
+        3 => watching[3],
+        _ if event.facts.member.is_some() => 0.0,
+        _ => pace[m] + if watched { watching[m] } else { 0.0 },
+    };
+    Some(core::array::from_fn(both))
 }

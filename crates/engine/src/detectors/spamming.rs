@@ -21,9 +21,6 @@ pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
     {
         return None;
     }
-    if event.facts.hasty_form && event.facts.campaign && source.posts.contributions.count > 0 {
-        source.walks[Threat::Spamming as usize].raise(posting::MEMBER);
-    }
     let posts = &mut source.posts;
     let ratios = posting::event(
         &mut posts.contributions,
@@ -31,5 +28,12 @@ pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
         event.record.head.time_ms,
         &RATES,
     );
-    posting::with_haste(ratios, event.facts.hasty_form)
+    let ratios = posting::with_haste(ratios, event.facts.hasty_form);
+    match event.facts.member {
+        Some(floor) if posts.contributions.count > 1 => {
+            source.walks[Threat::Spamming as usize].raise(floor);
+            Some(posting::of_member(ratios))
+        }
+        _ => ratios,
+    }
 }
