@@ -54,6 +54,8 @@ pub fn parse(log: &[u8]) -> Result<Vec<Entry>, String> {
 }
 
 fn parse_line(line: &str) -> Result<Entry, String> {
+    // A request that was given up before it had a status: no number to JSON.
+    let line = &line.replace("\"code\":000,", "\"code\":0,");
     let value: Value = serde_json::from_str(line).map_err(|error| format!("{error}: {line}"))?;
     let text = |key: &str| value[key].as_str().unwrap_or_default().to_owned();
     Ok(Entry {

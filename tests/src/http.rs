@@ -222,7 +222,7 @@ pub fn is_closed(error: &io::Error) -> bool {
 
 /// Connects to `to`, from `from` when one is given.
 pub fn connect(from: Option<Ipv4Addr>, to: SocketAddr) -> io::Result<TcpStream> {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
     if let Some(from) = from {
         socket.bind(&SocketAddr::new(IpAddr::V4(from), 0).into())?;
     }

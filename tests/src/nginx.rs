@@ -6,10 +6,10 @@
 
 pub mod error_log;
 pub mod life;
+mod port;
 pub mod site;
 
 use std::fs;
-use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Child;
@@ -287,22 +287,4 @@ fn children_titled(parent: u32, title: &str) -> Vec<u32> {
         line.starts_with(title.as_bytes())
     };
     children(parent).into_iter().filter(titled).collect()
-}
-
-/// A port that nothing listens on and nobody else of this test run is given.
-///
-/// Below the range that the kernel takes outgoing ports from, so that no connection of a client
-/// takes it between now and the moment when NGINX binds it.
-pub(crate) fn free_port() -> io::Result<u16> {
-    static NEXT: Mutex<u16> = Mutex::new(0);
-    let mut next = NEXT.lock().unwrap();
-    for _ in 0..2000 {
-        let start = (std::process::id() % 500) as u16 * 20;
-        let port = 20_000 + (start + *next) % 10_000;
-        *next = next.wrapping_add(1);
-        if std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
-            return Ok(port);
-        }
-    }
-    Err(io::ErrorKind::AddrInUse.into())
 }

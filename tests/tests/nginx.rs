@@ -11,6 +11,8 @@
     reason = "a test fails loudly, and is in no hurry"
 )]
 
+#[path = "nginx/addresses.rs"]
+mod addresses;
 #[path = "nginx/counting.rs"]
 mod counting;
 #[path = "nginx/detection.rs"]
@@ -19,14 +21,20 @@ mod detection;
 mod directives;
 #[path = "nginx/enforcement.rs"]
 mod enforcement;
+#[path = "nginx/exchanges.rs"]
+mod exchanges;
 #[path = "nginx/harness.rs"]
 mod harness;
+#[path = "nginx/hostile.rs"]
+mod hostile;
 #[path = "nginx/identity.rs"]
 mod identity;
 #[path = "nginx/isolation.rs"]
 mod isolation;
 #[path = "nginx/lifecycle.rs"]
 mod lifecycle;
+#[path = "nginx/ownership.rs"]
+mod ownership;
 #[path = "nginx/policy.rs"]
 mod policy;
 #[path = "nginx/protocol.rs"]

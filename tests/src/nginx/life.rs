@@ -34,7 +34,8 @@ impl Nginx {
     /// Kills all processes at once, as a loss of power does, and starts NGINX again in the same
     /// directory.
     pub fn crash_and_restart(&mut self) {
-        // The master first, or it starts others in their place.
+        // The master is stopped first, or it starts others in their place, also while this looks.
+        signal(self.master_pid(), Signal::STOP);
         let mut all = vec![self.master_pid()];
         all.extend(children(self.master_pid()));
         for pid in &all {

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::SystemTime;
 
 use super::Nginx;
+use super::port::Port;
 use crate::access_log;
 
 /// File name of the module as cargo builds it.
@@ -21,7 +22,8 @@ const LIBRARY: &str = "libngx_http_api_abuse_module.so";
 const INSTALLED: &str = "modules/ngx_http_api_abuse_module.so";
 
 /// A configuration and what belongs to it. In all texts `@listen@` and `@other@` stand for two
-/// addresses that NGINX may listen on, `@home@` for its directory.
+/// addresses that NGINX may listen on, `@port@` for the port of the first, which is free on every
+/// loopback address, `@home@` for its directory.
 #[derive(Clone, Debug)]
 pub struct Site {
     /// Directives of the main context, besides those every site has.
@@ -150,6 +152,7 @@ impl Site {
             text = text.replace(from, to);
         }
         text.replace("@listen@", &listen.to_string())
+            .replace("@port@", &listen.port().to_string())
             .replace("@other@", &other.to_string())
             .replace("@home@", &home.display().to_string())
     }
@@ -178,14 +181,18 @@ pub(crate) struct Home {
     pub(crate) other: SocketAddr,
     wrapper: Vec<String>,
     kept: bool,
+    /// Keeps the ports from everybody else, also while no NGINX runs here.
+    _ports: [Port; 2],
 }
 
 impl Home {
     pub(crate) fn new(site: &Site) -> Self {
-        let port = || SocketAddr::from((Ipv4Addr::LOCALHOST, super::free_port().unwrap()));
+        let ports = [Port::reserve().unwrap(), Port::reserve().unwrap()];
+        let [listen, other] =
+            [&ports[0], &ports[1]].map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port.number)));
         let wrapper = site.wrapper.clone();
         let home =
-            Self { path: new_directory(), listen: port(), other: port(), wrapper, kept: false };
+            Self { path: new_directory(), listen, other, wrapper, kept: false, _ports: ports };
         fs::create_dir(home.path.join("tmp")).unwrap();
         for (path, content) in &site.files {
             let path = home.path.join(path);

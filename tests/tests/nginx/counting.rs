@@ -12,12 +12,12 @@ const SOON: Duration = Duration::from_secs(5);
 
 /// One worker and an application of its own for a marker: the records of a worker arrive in order,
 /// so once the marker is counted, everything before it has been, and nothing is still to come.
-fn one_worker(server: &str) -> Site {
+pub(crate) fn one_worker(server: &str) -> Site {
     guarded(&format!("location = /marker {{ api_abuse marker; return 204; }}\n{server}")).workers(1)
 }
 
 /// Requests counted, besides markers, when everything that was sent so far has arrived.
-fn counted(nginx: &Nginx) -> u64 {
+pub(crate) fn counted(nginx: &Nginx) -> u64 {
     let total = |name| nginx.metrics().sum("api_abuse_requests_total", &[("application", name)]);
     let markers = total("marker");
     assert_eq!(nginx.client_from(neighbour(99)).get("/marker").unwrap().status, 204);
