@@ -41,9 +41,12 @@ pub struct Event<'a> {
     pub established: bool,
     /// The source was there while the application was learned.
     pub veteran: bool,
-    /// An object that is private, or may be, and that the source has not asked for today, as far as
-    /// can be told.
-    pub new_object: bool,
+    /// Objects that are private, or may be, and that the source has not asked for today: how many this
+    /// one stands for, as far as can be told.
+    pub new_objects: u32,
+    /// What clients do at most in a day of what this record is one more of: posts of its template,
+    /// private objects of its group. None while too little is known.
+    pub null: Option<f32>,
 }
 
 /// All detectors: a row for each threat, in the order of [`Threat::ALL`].

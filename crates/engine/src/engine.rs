@@ -204,7 +204,8 @@ impl<'m> Engine<'m> {
                 self.sources.get(session).peak() < Sensitivity::Normal.threshold() / 2.0;
         }
         let address = source_hash(head.application, SourceKey::address(head.address));
-        let Some(facts) = self.facts(record, address, pair, standing) else { return };
+        let Some(mut facts) = self.facts(record, address, pair, standing) else { return };
+        facts.null = self.null(&facts, application, now_ms, ready);
         let count = facts.count(record);
         for slot in slots.all() {
             self.observe(slot, record, &facts, &count);
@@ -290,7 +291,8 @@ impl<'m> Engine<'m> {
             source.templates |= 1 << (facts.template >> 59);
         }
         source.count_day(record.head.time_ms);
-        let new_object = source.activity.count(count);
+        let new_objects = source.activity.count(count);
+        let null = self.habits.null_for(&source.activity, facts.null, facts.habit());
         let users = source.effective_users();
         let veteran = source.first_ms <= facts.learned_ms;
         let event = Event {
@@ -300,7 +302,8 @@ impl<'m> Engine<'m> {
             users,
             established: source.is_established(),
             veteran,
-            new_object,
+            new_objects,
+            null,
         };
         let mut evidence = 0.0f32;
         for (threat, observe) in DETECTORS {

@@ -10,6 +10,8 @@ use crate::engine::Engine;
 use crate::fusion::Sensitivity;
 use crate::hash::combine;
 use crate::object::{self, Visit};
+use crate::path::Path;
+use crate::profiles::Feature;
 use crate::record::{Method, RequestRecord, flags};
 use crate::role::{self, Role};
 use crate::target::{Agent, Target};
@@ -58,6 +60,8 @@ pub struct Facts {
     pub invited: bool,
     /// Monotonic milliseconds when half of the learning was done.
     pub learned_ms: u64,
+    /// The null of the habit that the record belongs to, and that of the application.
+    pub null: Option<(f32, f32)>,
 }
 
 impl Engine<'_> {
@@ -95,15 +99,9 @@ impl Engine<'_> {
         let teacher = (served && standing.teaches).then_some(address);
         let endpoint = self.endpoints.resolve(head.application, target, teacher, head.time_ms);
         let contact = self.contact(record, target, &endpoint, address, standing);
-        let (mut login, mut login_outage) = (Login::None, false);
-        if credential_stuffing::concerns(record, role) {
-            let answers = login_slot(self.logins, path_key);
-            let vouched = standing.vouched;
-            login = credential_stuffing::classify(record, path, answers, address, vouched);
-            login_outage = answers.outage();
-        }
+        let (login, login_outage) = self.login(record, path, role, address, standing);
         let page = role::is_page(record, path);
-        let hasty_form = self.hasty_form(record, role, slots);
+        let hasty_form = self.hasty_form(record, role, page, slots);
         let accepted = accepted(record, role);
         let attempt = Attempt { role, login, accepted, hasty_form };
         let interface = role::is_interface(path);
@@ -143,7 +141,27 @@ impl Engine<'_> {
             polite: standing.polite,
             invited: standing.invited,
             learned_ms: standing.learned_ms,
+            null: None,
         })
+    }
+
+    /// What a request says about logging in, and whether that fails for people, too.
+    fn login(
+        &mut self,
+        record: &RequestRecord<'_>,
+        path: &Path,
+        role: Role,
+        address: u64,
+        standing: Standing,
+    ) -> (Login, bool) {
+        if !credential_stuffing::concerns(record, role) {
+            return (Login::None, false);
+        }
+        let path_key = combine(record.head.application, record.head.path_hash);
+        let answers = login_slot(self.logins, path_key);
+        let vouched = standing.vouched;
+        let login = credential_stuffing::classify(record, path, answers, address, vouched);
+        (login, answers.outage())
     }
 
     /// Takes in a request for an object. While the application is learned, how popular the object is
@@ -160,8 +178,8 @@ impl Engine<'_> {
         let path_key = combine(head.application, head.path_hash);
         let key = combine(path_key, number.unwrap_or(0));
         let owner = owner(record, address);
-        let visit =
-            self.objects.visit(endpoint.group, key, number, owner, standing.teaches, head.time_ms);
+        let teaches = (standing.teaches, standing.teaches && standing.binds);
+        let visit = self.objects.visit(endpoint.group, key, number, owner, teaches, head.time_ms);
         if standing.ready { visit } else { Visit { popularity: 0.0, warm: false, ..visit } }
     }
 
@@ -170,6 +188,7 @@ impl Engine<'_> {
         &mut self,
         record: &RequestRecord<'_>,
         role: Role,
+        page: bool,
         slots: [Option<usize>; 2],
     ) -> bool {
         if !matches!(role, Role::Registration | Role::Content) {
@@ -182,7 +201,8 @@ impl Engine<'_> {
             if is_post(record) {
                 let asked_ms = core::mem::take(&mut source.form_ms);
                 hasty |= asked_ms != 0 && now_ms.saturating_sub(asked_ms) <= HASTY_FORM_MS;
-            } else if record.method() == Method::Get {
+            } else if page {
+                // Messages that a program fetches are no form.
                 source.form_ms = now_ms.max(1);
             }
         }
@@ -248,6 +268,7 @@ impl Engine<'_> {
             polite: false,
             invited: false,
             learned_ms: 0,
+            binds: true,
         };
         let kin = agent.crawler && self.served.others(asked, 0) > 0;
         let program = agent.crawler || !record.user_agent.starts_with(b"Mozilla/");
@@ -260,6 +281,8 @@ impl Engine<'_> {
             standing.invited |=
                 slow(INVITED_GAP_MS) && program && source.asked & ASKED_SITEMAP != 0;
             standing.teaches &= source.peak() < Sensitivity::Normal.threshold() / 2.0;
+            standing.binds &= source.kind != SourceKind::Client as u8
+                || source.activity.today(Feature::Objects, head.time_ms) < BINDING_OBJECTS;
             standing.vouched |= source.kind == SourceKind::Client as u8 && source.is_vouched();
         }
         standing
@@ -293,6 +316,8 @@ pub(crate) struct Standing {
     pub(crate) invited: bool,
     /// Monotonic milliseconds when half of the learning was done.
     pub(crate) learned_ms: u64,
+    /// It opens few objects enough a day for them to be its own.
+    pub(crate) binds: bool,
 }
 
 /// What a request asks for that is meant for programs: bits of [`crate::sources::Source::asked`].
@@ -314,6 +339,8 @@ const ASKED_SITEMAP: u8 = 2;
 
 /// Marks, among what was served, that a fingerprint asked for robots.txt.
 const ROBOTS: u64 = 0x726f_626f_7473;
+/// Objects that a client asks for in a day, from which on they are not taken for its own.
+const BINDING_OBJECTS: f32 = 16.0;
 /// Forms sent sooner than this were not filled in by hand.
 const HASTY_FORM_MS: u64 = 2000;
 

@@ -4,10 +4,12 @@ use crate::detectors::credential_stuffing::Login;
 use crate::detectors::vulnerability_scanning::is_miss;
 use crate::engine::{Engine, Slots};
 use crate::facts::Facts;
+use crate::fusion::Sensitivity;
 use crate::hash::combine;
 use crate::profiles::{Count, Feature, Profile};
 use crate::record::{NO_UPSTREAM, RequestRecord};
 use crate::role::Role;
+use crate::target::Target;
 
 /// Nothing is learned for this long after an event of an attack from many sources.
 const ALARM_MS: u64 = 3_600_000;
@@ -39,11 +41,12 @@ impl Facts {
     pub(crate) fn private_object(&self) -> Option<u64> {
         let visit = self.visit?;
         let may_be = self.authenticated && visit.id.is_some() && !visit.public;
-        (visit.private || may_be).then(|| combine(self.path_key, visit.id.unwrap_or(0)))
+        (visit.private || visit.sealed || may_be)
+            .then(|| combine(self.path_key, visit.id.unwrap_or(0)))
     }
 
     /// The feature of a habit that the record belongs to, and its template.
-    fn habit(&self) -> (Feature, u64) {
+    pub(crate) fn habit(&self) -> (Feature, u64) {
         match self.visit {
             Some(visit) if self.private_object().is_some() => {
                 (Feature::PrivateObjects, visit.group)
@@ -67,6 +70,19 @@ impl Engine<'_> {
         self.profiles.iter().find(|profile| profile.key == application && application != 0)
     }
 
+    /// What clients do at most in a day on the template of a path: posts, or private objects of its
+    /// group. None while too little is known.
+    pub fn normal(&mut self, application: u64, feature: Feature, path: &[u8]) -> Option<f32> {
+        let target = Target::plain(path, self.config.seed);
+        let resolved = self.endpoints.resolve(application, &target, None, 0);
+        let template = match feature {
+            Feature::PrivateObjects => resolved.group,
+            _ => resolved.template,
+        };
+        let learner = self.habits.get(feature, template)?.learner();
+        (learner.null > 0.0).then_some(learner.null)
+    }
+
     /// Puts the profile of a checkpoint where its application is; false when it is nobody's.
     pub(crate) fn restore_profile(&mut self, profile: &Profile) -> bool {
         let slot = self.applications.iter().position(|slot| slot.key == profile.key);
@@ -87,6 +103,20 @@ impl Engine<'_> {
         }
     }
 
+    /// What is normal a day of what a record is one more of: for its template, and for the application.
+    /// None while too little is known.
+    pub(crate) fn null(
+        &mut self,
+        facts: &Facts,
+        application: usize,
+        now_ms: u64,
+        ready: bool,
+    ) -> Option<(f32, f32)> {
+        let (feature, template) = facts.habit();
+        let habit = self.habits.null(feature, template, now_ms, ready)?;
+        Some((habit, self.profile_mut(application).null(feature)))
+    }
+
     /// Lets a well-behaved client add its day to what is normal. Automation that somebody set up is a
     /// normal of its own.
     pub(crate) fn learn(
@@ -105,7 +135,12 @@ impl Engine<'_> {
             profile.freeze(now_ms, ALARM_MS);
         }
         let source = self.sources.get_mut(client);
-        if profile.is_frozen(now_ms) || !source.is_vouched() || source.is_established() {
+        // A sample moves on while nothing is certain: what is normal would else be cut off where
+        // suspicion begins.
+        let trusted = source.is_vouched()
+            || (source.activity.is_sample()
+                && source.peak() < Sensitivity::Normal.threshold() / 2.0);
+        if profile.is_frozen(now_ms) || !trusted || source.is_established() {
             return;
         }
         let before = source.activity;

@@ -9,6 +9,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::endpoint::Resolved;
 use crate::path::Path;
+use crate::profiles::EPOCH_MS;
 use crate::token::Token;
 
 mod saved;
@@ -21,6 +22,9 @@ const WARM_VISITS: u32 = 400;
 const WARM_SOURCES: u32 = 6;
 /// Share of uniform traffic that the null allows for: crawlers, people who browse everything.
 const NULL_UNIFORM: f32 = 0.3;
+/// A group that was private for a day is not public before it has been something else for as many
+/// days: who wants to open what is not theirs could else prepare it.
+const SEALED_DAYS: u32 = 7;
 /// Returns to an object after which its group can be called private.
 const PRIVATE_RETURNS: u32 = 40;
 
@@ -44,6 +48,10 @@ pub struct Group {
     returns: u32,
     /// Requests for an object that somebody else asked for last.
     changes: u32,
+    /// The day that is counted.
+    epoch: u32,
+    /// Days for which it stays apart from the public ones, whatever is asked for: it was private.
+    sealed: u32,
 }
 
 /// One request for an object.
@@ -59,10 +67,16 @@ pub struct Visit {
     pub warm: bool,
     /// Somebody else asked for it last.
     pub foreign: bool,
+    /// Whoever asks now did so last.
+    pub own: bool,
+    /// Sixteen bits of who asked for it last, 0 for nobody known.
+    pub owner: u16,
     /// Objects of this group are hardly ever shared.
     pub private: bool,
     /// Objects of this group are shared by many.
     pub public: bool,
+    /// They were private in the last days, at least.
+    pub sealed: bool,
 }
 
 /// Popularity and owners of objects, and the groups they belong to.
@@ -84,14 +98,15 @@ impl<'m> Objects<'m> {
     }
 
     /// Takes in a served request for the object `key` of a group. `owner` is whoever it belongs to
-    /// (a session, a credential, a client); only a request that `teaches` changes anything.
+    /// (a session, a credential, a client); only a request that `teaches` changes anything, and who an
+    /// object belongs to only one that `binds`: whoever opens very many owns none of them.
     pub fn visit(
         &mut self,
         group: u64,
         key: u64,
         id: Option<u64>,
         owner: u64,
-        teaches: bool,
+        (teaches, binds): (bool, bool),
         now_ms: u64,
     ) -> Visit {
         let count = self.count(key);
@@ -100,19 +115,26 @@ impl<'m> Objects<'m> {
         let tag = owner >> 32;
         let foreign = before.is_some_and(|before| before != tag);
         let slot = self.group_slot(group);
-        let visit = Visit { group, id, foreign, ..self.groups[slot].judge(bucket) };
+        let own = before == Some(tag);
+        let last = before.map_or(0, |tag| tag as u16 | 1);
+        let visit =
+            Visit { group, id, foreign, own, owner: last, ..self.groups[slot].judge(bucket) };
         if teaches {
             let group = &mut self.groups[slot];
             group.last_ms = now_ms;
+            group.turn((now_ms / EPOCH_MS) as u32);
             group.learn(bucket, bucket_of(count.saturating_add(1)), count == 0, owner);
             match before {
+                _ if !binds => {}
                 Some(before) if before == tag => group.returns = group.returns.saturating_add(1),
                 Some(_) => group.changes = group.changes.saturating_add(1),
                 None => {}
             }
             self.increment(key, count);
-            let index = self.owner_index(key);
-            self.owners[index] = (key >> 32 << 32) | tag;
+            if binds {
+                let index = self.owner_index(key);
+                self.owners[index] = (key >> 32 << 32) | tag;
+            }
         }
         visit
     }
@@ -179,8 +201,11 @@ impl Group {
             popularity: if warm { self.popularity(bucket) } else { 0.0 },
             warm,
             foreign: false,
+            own: false,
+            owner: 0,
             private: known && self.changes * 20 <= returns,
-            public: known && self.changes * 4 >= returns,
+            public: self.sealed == 0 && known && self.changes * 4 >= returns,
+            sealed: self.sealed > 0,
         }
     }
 
@@ -193,6 +218,23 @@ impl Group {
         let uniform = share(&self.objects);
         let benign = share(&self.visits);
         (uniform / ((1.0 - NULL_UNIFORM) * benign + NULL_UNIFORM * uniform)).ln()
+    }
+
+    /// A day is over.
+    fn turn(&mut self, epoch: u32) {
+        if epoch == self.epoch {
+            return;
+        }
+        self.epoch = epoch;
+        let returns = self.returns + self.changes;
+        if returns < PRIVATE_RETURNS {
+            return;
+        }
+        let private = self.changes * 20 <= returns;
+        self.sealed = if private { SEALED_DAYS } else { self.sealed.saturating_sub(1) };
+        if returns >= 4 * PRIVATE_RETURNS {
+            (self.returns, self.changes) = (self.returns / 2, self.changes / 2);
+        }
     }
 
     fn learn(&mut self, from: usize, to: usize, new: bool, source: u64) {
@@ -270,10 +312,17 @@ mod tests {
                 // Zipf-like over 300 objects: the square of a uniform number.
                 let u = (seed >> 40) as f32 / (1u64 << 24) as f32;
                 let object = (u * u * u * 300.0) as u64;
-                objects.visit(1, combine(object, 9), Some(object), combine(n % 50, 3), true, n);
+                objects.visit(
+                    1,
+                    combine(object, 9),
+                    Some(object),
+                    combine(n % 50, 3),
+                    (true, true),
+                    n,
+                );
             }
             let score = |objects: &mut Objects<'_>, object: u64| {
-                objects.visit(1, combine(object, 9), Some(object), 0, false, 0).popularity
+                objects.visit(1, combine(object, 9), Some(object), 0, (false, false), 0).popularity
             };
             assert!(score(objects, 0) < -0.5, "{}", score(objects, 0));
             let uniform: f32 = (0..300).map(|object| score(objects, object)).sum::<f32>() / 300.0;
@@ -287,13 +336,13 @@ mod tests {
             for round in 0..3 {
                 for owner in 0..60u64 {
                     let (object, who) = (combine(owner, 5), combine(owner, 6));
-                    objects.visit(2, object, Some(owner), who, true, round);
+                    objects.visit(2, object, Some(owner), who, (true, true), round);
                 }
             }
-            let own = objects.visit(2, combine(7, 5), Some(7), combine(7, 6), false, 9);
-            assert!(own.private && !own.foreign);
-            let other = objects.visit(2, combine(8, 5), Some(8), combine(7, 6), false, 9);
-            assert!(other.foreign);
+            let own = objects.visit(2, combine(7, 5), Some(7), combine(7, 6), (false, false), 9);
+            assert!(own.private && own.own && !own.foreign);
+            let other = objects.visit(2, combine(8, 5), Some(8), combine(7, 6), (false, false), 9);
+            assert!(other.foreign && !other.own && other.owner != own.owner);
         });
     }
 

@@ -8,7 +8,7 @@ use crate::application::Statistics;
 use crate::engine::Engine;
 
 /// Version of what the bytes of nodes, groups and the like mean.
-pub(super) const LAYOUT: u64 = 1;
+pub(super) const LAYOUT: u64 = 2;
 
 /// Numbers that belong to all tables.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]

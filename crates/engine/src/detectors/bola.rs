@@ -2,25 +2,40 @@
 //!
 //! Only objects that are somebody's: of a group whose objects are hardly ever shared, or asked for
 //! with a session or credential where nothing says that the group is public. The alternatives are a
-//! walk through numbers, objects that belonged to others, and refusals. Support staff opens many
-//! customers' objects too, but at a person's pace.
+//! walk through numbers; objects that belonged to others, each owner counted once; more different
+//! objects than nearly everybody opens in a day; and all of it together, with refusals.
+//!
+//! Support staff opens many customers' objects too, but was there while the application was learned,
+//! or works at a browser at a person's pace. A family shares a few owners, and few objects.
 
 use std::sync::LazyLock;
 
 use super::scraping::{HASTY, NEW, SEQUENTIAL};
 use super::{Event, Odds};
 use crate::evidence::Ratios;
+use crate::object::Visit;
+use crate::profiles::Feature;
 use crate::sources::Source;
 
 const NULL_SEQUENTIAL: f32 = 0.45;
 const WALK: [f32; 4] = [0.98, 0.93, 0.85, 0.75];
-const NULL_FOREIGN: f32 = 0.25;
+/// Share of objects of others, whatever was learned: a family, a changed device.
+const NULL_FOREIGN: f32 = 0.1;
 const NULL_REFUSED: f32 = 0.30;
 const MOST: [f32; 4] = [0.9; 4];
 /// What a walk weighs while nothing says whether the objects are private: part of it may be a list.
 const UNKNOWN: f32 = 0.8;
+/// Objects of a list that a page loads in one go, item by item.
+const LIST: u16 = 32;
 /// What an object weighs that was asked for at a person's pace.
 const PACE: f32 = 0.15;
+/// How many times the null of different objects a day a collector opens; an object beyond the null
+/// weighs `ln 4`.
+const COLLECTS: f32 = 4.0;
+/// Up to so many times the null it weighs half: nobody is convicted of being twice as busy as most.
+const BUSY: f32 = 2.5;
+/// What an object of one's own says, nats.
+const OWN: f32 = -1.0;
 
 /// The odds of a walk, of somebody else's object, of a refusal.
 static ODDS: LazyLock<[Odds; 3]> = LazyLock::new(|| {
@@ -31,13 +46,17 @@ static ODDS: LazyLock<[Odds; 3]> = LazyLock::new(|| {
 /// See [`super::Observe`].
 pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
     let facts = event.facts;
-    let trail = &mut source.trail;
-    if trail.step & NEW == 0 || event.users > 1 {
+    if source.trail.step & NEW == 0 || event.users > 1 || event.established {
         return None;
     }
-    let pace = if trail.step & HASTY == 0 { PACE } else { 1.0 };
+    let hasty = source.trail.step & HASTY != 0;
+    let pace = if hasty { 1.0 } else { PACE };
+    let walks = source.trail.step & SEQUENTIAL != 0;
+    // What is not known to be private may be a list that a page of the application loads.
+    let list = source.trail.in_one_go(LIST) && !facts.visit.is_some_and(|visit| visit.private);
     let sequential = |id: Option<u64>| match id {
-        Some(_) => ODDS[0].of(trail.step & SEQUENTIAL != 0),
+        Some(_) if walks && list => [0.0; 4],
+        Some(_) => ODDS[0].of(walks),
         None => [0.0; 4],
     };
     if let Some((_, id)) = facts.refused {
@@ -45,28 +64,57 @@ pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
         if facts.polite || (!facts.authenticated && event.record.head.status == 404) {
             return None;
         }
-        trail.refused = trail.refused.saturating_add(1);
+        source.trail.refused = source.trail.refused.saturating_add(1);
         let walk = sequential(id);
         let refused = ODDS[2].of(true)[0];
-        return Some(
-            [walk[0], 0.0, refused, walk[2].max(0.0) + refused * 0.5].map(|r| weigh(r, pace)),
-        );
+        let together = walk[2].max(0.0) + refused * 0.5;
+        return Some([walk[0], 0.0, refused, together].map(|ratio| weigh(ratio, pace)));
     }
     let visit = facts.visit?;
-    if visit.public || !(visit.private || (facts.authenticated && visit.id.is_some())) {
+    if visit.public
+        || !(visit.private || visit.sealed || (facts.authenticated && visit.id.is_some()))
+    {
         return None;
     }
     let certainty = if visit.private { 1.0 } else { UNKNOWN };
     let walk = sequential(visit.id).map(|ratio| weigh(ratio, certainty));
-    let foreign = if visit.private && visit.foreign {
-        ODDS[1].of(true)[0]
-    } else if visit.private {
-        ODDS[1].of(false)[0]
-    } else {
-        0.0
-    };
-    let served = ODDS[2].of(false)[0];
-    Some([walk[0], foreign, served, walk[2] + foreign.max(0.0)].map(|ratio| weigh(ratio, pace)))
+    let foreign = foreign(&visit, source);
+    // A person at a browser, and whoever was there while the application was learned.
+    let known = !hasty && (facts.page || event.veteran);
+    let (foreign, collected) =
+        if known { (foreign.min(0.0), 0.0) } else { (foreign, collected(event, &visit, source)) };
+    let served = if collected > 0.0 { collected } else { ODDS[2].of(false)[0] };
+    let together = collected + foreign + weigh(walk[2], pace).max(0.0) * 0.5;
+    Some([weigh(walk[0], pace), foreign, served, together])
+}
+
+/// What the owner of an object says: each owner counts once.
+fn foreign(visit: &Visit, source: &mut Source) -> f32 {
+    match visit {
+        Visit { private: false, .. } => 0.0,
+        Visit { own: true, .. } => ODDS[1].of(false)[0],
+        Visit { foreign: true, .. } => {
+            source.trail.foreign = source.trail.foreign.saturating_add(1);
+            let new = source.activity.owner(visit.owner);
+            if new { ODDS[1].of(true)[0] } else { 0.0 }
+        }
+        _ => 0.0,
+    }
+}
+
+/// What one more object says that the source has not asked for today: nothing while as many are
+/// normal.
+fn collected(event: &Event<'_>, visit: &Visit, source: &Source) -> f32 {
+    let Some(null) = event.null else { return 0.0 };
+    if visit.own {
+        return OWN;
+    }
+    let objects = source.activity.value(Feature::PrivateObjects);
+    if objects <= null {
+        return 0.0;
+    }
+    let weight = if objects <= BUSY * null { 0.5 } else { 1.0 };
+    COLLECTS.ln() * weight * event.new_objects as f32
 }
 
 /// Evidence at a person's pace weighs little; what speaks for the source weighs in full.

@@ -28,7 +28,8 @@ pub struct Posts {
     /// (of reservations alone).
     elsewhere: u16,
     strayed: u16,
-    padding: u16,
+    /// Bytes of the last one (of contributions alone), at most 65,535.
+    pub length: u16,
 }
 
 /// What a source published, created and reserved. Plain old data.

@@ -90,6 +90,12 @@ pub const SEQUENTIAL: u8 = 2;
 pub const HASTY: u8 = 4;
 
 impl State {
+    /// The last object is part of a burst of no more than `list`: a page of an application may load as
+    /// many in one go.
+    pub fn in_one_go(&self, list: u16) -> bool {
+        self.step & HASTY != 0 && self.burst <= list
+    }
+
     /// Follows the source to the next object, and says how it got there.
     fn follow(&mut self, group: u64, id: Option<u64>, key: u64, now_ms: u64) {
         self.step = 0;
@@ -176,7 +182,7 @@ fn claims_browser(record: &RequestRecord<'_>) -> bool {
 /// One alternative for each thing that collectors do, and one for all of it together.
 fn ratios(visit: &Visit, page: bool, eased: bool, trail: &mut State) -> Ratios {
     let of = |bit: u8, odds: &Odds| odds.of(trail.step & bit != 0);
-    let in_one_go = eased && !page && trail.step & HASTY != 0 && trail.burst <= BURST;
+    let in_one_go = eased && !page && trail.in_one_go(BURST);
     let sequential = match visit.id {
         Some(_) if in_one_go => [0.0; 4],
         Some(_) => of(SEQUENTIAL, &SEQUENTIAL_ODDS),

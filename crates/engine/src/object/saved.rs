@@ -34,6 +34,8 @@ impl Objects<'_> {
 impl Restore for Group {
     fn restore(&mut self, clock: &Clock) {
         self.last_ms = clock.watched(self.last_ms).min(clock.now_ms);
+        self.epoch = (self.last_ms / crate::profiles::EPOCH_MS) as u32;
+        self.sealed = self.sealed.min(super::SEALED_DAYS);
         let clamp = |count: u32| count.min(COUNT_MAX);
         self.visits = self.visits.map(clamp);
         self.objects = self.objects.map(clamp);

@@ -29,7 +29,8 @@ pub struct Activity {
     /// Where its sample of posts and of private objects is counted, see [`super::Habits`].
     pub(super) habits: [u32; 2],
     tallies: [Tally; FEATURES],
-    padding: u32,
+    /// A bit for each of 32 groups of those who asked for its private objects before.
+    owners: u32,
 }
 
 /// What one request adds to a day.
@@ -66,8 +67,9 @@ impl Activity {
         self.epoch
     }
 
-    /// Counts a request; true when its private object is new today, as far as can be told.
-    pub fn count(&mut self, count: &Count) -> bool {
+    /// Counts a request; how many private objects it stands for that are new today, as far as can be
+    /// told.
+    pub fn count(&mut self, count: &Count) -> u32 {
         let epoch = super::Profile::epoch_of(count.now_ms) as u16;
         if self.epoch != epoch {
             *self = Self { epoch, ..Self::default() };
@@ -94,20 +96,34 @@ impl Activity {
         let upstream = part(u64::from(count.upstream_ms), 100);
         self.tallies[Feature::Upstream as usize].add(upstream, chance);
         self.tallies[Feature::Volume as usize].add(part(count.bytes, 8192), chance);
-        count.private_object.is_some_and(|object| self.object(object, chance))
+        count.private_object.map_or(0, |object| self.object(object, chance))
     }
 
     /// Takes in a private object. As bits fill up, a new one stands for more.
-    fn object(&mut self, object: u64, chance: u32) -> bool {
+    fn object(&mut self, object: u64, chance: u32) -> u32 {
         let bit = 1 << (object >> 58);
         if self.objects & bit != 0 {
-            return false;
+            return 0;
         }
         let free = self.objects.count_zeros();
         self.objects |= bit;
         let stands_for = 64 / free + u32::from(chance % free < 64 % free);
         self.tallies[Feature::PrivateObjects as usize].add(stands_for, chance);
-        true
+        stands_for
+    }
+
+    /// Takes in who asked for a private object before; true when nobody of its group did today.
+    pub fn owner(&mut self, owner: u16) -> bool {
+        let bit = 1 << (crate::hash::combine(u64::from(owner), 0x0b) >> 59);
+        let new = self.owners & bit == 0;
+        self.owners |= bit;
+        new
+    }
+
+    /// The value of a feature on the day of `now_ms`: zero when nothing was counted on it.
+    pub fn today(&self, feature: Feature, now_ms: u64) -> f32 {
+        let today = self.epoch == super::Profile::epoch_of(now_ms) as u16;
+        if today { self.value(feature) } else { 0.0 }
     }
 
     /// The value of a feature.

@@ -94,7 +94,7 @@ impl Feature {
             Self::Registrations => 2.0,
             Self::Posts => 4.0,
             Self::Objects => 60.0,
-            Self::PrivateObjects => 6.0,
+            Self::PrivateObjects => 8.0,
             Self::Upstream => 600.0,
             Self::Volume => 2560.0,
         }

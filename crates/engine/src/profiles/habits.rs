@@ -83,8 +83,13 @@ impl<'m> Habits<'m> {
         let slot = self.find(habit_key(feature, key)?)?;
         let habit = &mut self.0[slot];
         habit.advance(feature, now_ms, ready);
-        let known = ready && habit.learner.live.total() >= READY_SAMPLES;
-        known.then_some(habit.learner.null).filter(|&null| null > 0.0)
+        let Learner { live, today, null, .. } = &habit.learner;
+        let known = ready && live.total() >= READY_SAMPLES && *null > 0.0;
+        // Where people do it all day long, as in a chat, how often says nothing; and where most do it
+        // today beyond what was normal, the application has changed.
+        let rare = live.quantile(0.5) <= feature.floor() && *null <= feature.prior();
+        let changed = today.total() >= READY_SAMPLES && today.quantile(0.5) > *null;
+        (known && rare && !changed).then_some(*null)
     }
 
     /// Whether the sample of a client's day is counted for this template rather than another.
@@ -92,6 +97,20 @@ impl<'m> Habits<'m> {
         let key = habit_key(feature, key);
         let slot = self.home(activity, feature);
         slot.is_some_and(|slot| Some(self.0[slot].key) == key)
+    }
+
+    /// Of the nulls of a template and of its application, the one that a source is held against: where
+    /// its day began with another template, its count holds more than this one's.
+    pub fn null_for(
+        &self,
+        activity: &Activity,
+        nulls: Option<(f32, f32)>,
+        (feature, key): (Feature, u64),
+    ) -> Option<f32> {
+        let (habit, application) = nulls?;
+        let elsewhere =
+            self.home(activity, feature).is_some() && !self.is_home(activity, feature, key);
+        Some(if elsewhere { habit.max(application) } else { habit })
     }
 
     fn home(&self, activity: &Activity, feature: Feature) -> Option<usize> {
