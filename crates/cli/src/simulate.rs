@@ -11,6 +11,8 @@ mod benign;
 mod details;
 mod ledger;
 mod outcome;
+mod poison;
+mod poisoning;
 mod random;
 mod scenario;
 mod shop;
@@ -36,7 +38,7 @@ use world::engine_seed;
 /// Arguments of `simulate`.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
-    /// all, benign, attacks, single (attacks from one source), a benign class, a threat, or
+    /// all, benign, attacks, single (attacks from one source), poisoning, a benign class, a threat, or
     /// threat/name; `list` names them
     #[arg(long, default_value = "all", value_name = "NAME")]
     scenario: String,
@@ -68,6 +70,7 @@ struct Selection {
     benign: bool,
     only: Option<Class>,
     attacks: Vec<Scenario>,
+    poisoning: bool,
 }
 
 /// Simulates.
@@ -101,8 +104,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
 
 /// The names that `--scenario` takes.
 fn list(out: &mut impl Write) -> io::Result<()> {
-    for name in
-        ["all", "benign", "attacks", "single"].into_iter().chain(Class::BENIGN.map(Class::name))
+    for name in ["all", "benign", "attacks", "single", "poisoning"]
+        .into_iter()
+        .chain(Class::BENIGN.map(Class::name))
     {
         writeln!(out, "{name}")?;
     }
@@ -125,11 +129,12 @@ fn select(name: &str) -> Result<Selection, Failure> {
     };
     let attacks: Vec<Scenario> = scenarios().into_iter().filter(wanted).collect();
     let benign = matches!(name, "all" | "benign") || class.is_some();
-    if !benign && attacks.is_empty() {
+    let poisoning = matches!(name, "all" | "poisoning");
+    if !benign && !poisoning && attacks.is_empty() {
         let message = format!("--scenario: there is no {name:?}; see --scenario list");
         return Err(Failure::Usage(message));
     }
-    Ok(Selection { benign, only: class, attacks })
+    Ok(Selection { benign, only: class, attacks, poisoning })
 }
 
 fn simulate(arguments: &Arguments, selection: &Selection) -> Result<Outcome, Failure> {
@@ -174,6 +179,10 @@ fn simulate(arguments: &Arguments, selection: &Selection) -> Result<Outcome, Fai
             }
             outcome.attacks.push((*scenario, runs));
         }
+    }
+    if selection.poisoning {
+        let seed = seed ^ 0x7069_7a6e;
+        outcome.poisoning = poisoning::climb(seed, arguments.population, arguments.runs, progress)?;
     }
     progress(String::new());
     outcome.sort();

@@ -16,7 +16,7 @@ fn simulate(arguments: &[&str]) -> Value {
 }
 
 /// Classes of which nobody may ever be convicted.
-const SACRED: [&str; 8] = [
+const SACRED: [&str; 10] = [
     "offices",
     "monitors",
     "crawlers",
@@ -25,11 +25,9 @@ const SACRED: [&str; 8] = [
     "retry_storm",
     "expired_token",
     "cache_warmer",
+    "chat",
+    "support",
 ];
-
-/// Single-source attacks that no detector finds for certain yet. Nothing may be added.
-const NOT_YET: [&str; 4] =
-    ["spamming/slow", "bola/at-random", "bola/harvested", "bola/slow-harvested"];
 
 #[test]
 fn the_benign_population_is_left_alone_where_it_must_be() {
@@ -56,9 +54,26 @@ fn every_attack_from_a_single_source_is_convicted() {
             let text = |key: &str| attack[key].as_str().unwrap();
             format!("{}/{}", text("threat"), text("scenario"))
         })
-        .filter(|name| !NOT_YET.contains(&name.as_str()))
         .collect();
     assert!(missed.is_empty(), "{missed:?}");
+}
+
+/// Whoever poisons for days gains little: the nulls drift by a tenth a day, and attacks are found.
+#[test]
+fn poison_is_slow_and_does_not_hide_an_attack() {
+    let outcome = simulate(&["--scenario", "poisoning", "--runs", "1", "--population", "1500"]);
+    let rows = outcome["poisoning"].as_array().unwrap();
+    assert!(rows.len() >= 12, "the ladder was climbed: {rows:#?}");
+    for row in rows {
+        let number = |key: &str| row[key].as_f64();
+        assert_eq!(row["detected"], row["runs"], "{row:#}");
+        if let (Some(before), Some(after)) = (number("null_before"), number("null_after")) {
+            let bound = 1.1f64.powf(number("days").unwrap()) * 1.001;
+            assert!(after <= before * bound && after * bound >= before, "{row:#}");
+        }
+    }
+    assert!(rows.iter().any(|row| row["null_before"].is_number()), "something was learned");
+    assert!(rows.iter().any(|row| row["poisoners"].as_u64() > Some(100)), "there was poison");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::details::details;
 use super::ledger::{Conviction, Ledger};
+use super::poisoning::{self, Row};
 use super::scenario::Scenario;
 use super::source::Class;
 use super::statistics::{quantile, rate_at_most, wilson};
@@ -30,6 +31,7 @@ pub(super) struct Outcome {
     days: u64,
     pub(super) benign: Option<Benign>,
     pub(super) attacks: Vec<(Scenario, Vec<Run>)>,
+    pub(super) poisoning: Vec<Row>,
 }
 
 /// The numbers of one attack over its runs.
@@ -72,7 +74,7 @@ impl Summary {
 impl Outcome {
     /// Nothing yet.
     pub(super) fn new(seed: u64, population: u64, days: u64) -> Self {
-        Self { seed, population, days, benign: None, attacks: Vec::new() }
+        Self { seed, population, days, benign: None, attacks: Vec::new(), poisoning: Vec::new() }
     }
 
     /// Puts the rows of a threat together.
@@ -83,14 +85,18 @@ impl Outcome {
     /// Requests judged, those of the background included.
     pub(super) fn requests(&self) -> u64 {
         let benign = self.benign.as_ref().map_or(0, |benign| benign.ledger.requests);
-        benign + self.attacks.iter().flat_map(|(_, runs)| runs).map(|run| run.requests).sum::<u64>()
+        benign + self.all_runs().map(|run| run.requests).sum::<u64>()
     }
 
     /// One number for all decisions: the same seed gives the same.
     pub(super) fn digest(&self) -> u64 {
         let benign = self.benign.as_ref().map_or(0, |benign| benign.ledger.digest_value());
-        let runs = self.attacks.iter().flat_map(|(_, runs)| runs).map(|run| run.digest);
-        runs.fold(benign, combine)
+        self.all_runs().map(|run| run.digest).fold(benign, combine)
+    }
+
+    fn all_runs(&self) -> impl Iterator<Item = &Run> {
+        let poisoned = self.poisoning.iter().flat_map(Row::runs);
+        self.attacks.iter().flat_map(|(_, runs)| runs).chain(poisoned)
     }
 
     /// Writes all tables.
@@ -109,6 +115,9 @@ impl Outcome {
             if let Some(table) = self.threat_table(threat) {
                 table.write(out, markdown)?;
             }
+        }
+        if !self.poisoning.is_empty() {
+            poisoning::write(&self.poisoning, out, markdown)?;
         }
         if let Some(benign) = &self.benign {
             self.benign_table(benign).write(out, markdown)?;
@@ -240,6 +249,7 @@ impl Outcome {
             "requests": self.requests(),
             "benign": self.benign.as_ref().map(benign_json),
             "attacks": self.attacks.iter().map(attack_json).collect::<Vec<_>>(),
+            "poisoning": self.poisoning.iter().map(Row::json).collect::<Vec<_>>(),
         })
     }
 }

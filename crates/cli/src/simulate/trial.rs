@@ -3,6 +3,7 @@
 //! An attack does not wait for a day of learning each time: the tables of an engine that learned are
 //! copied, and every run goes on from there, as a worker that takes over does.
 
+use api_abuse_engine::profiles::Feature;
 use serde_json::Value;
 
 use crate::Failure;
@@ -11,6 +12,7 @@ use crate::memory::Memory;
 use super::attack::Attack;
 use super::benign::{Setup, populate};
 use super::ledger::{Ledger, Tally};
+use super::poison::{self, Rung};
 use super::random::Random;
 use super::scenario::Scenario;
 use super::shop::Shop;
@@ -88,6 +90,8 @@ pub(super) struct Learned {
     seed: u64,
     population: u64,
     busy_login: bool,
+    /// Days that it watched.
+    days: u64,
     tables: Vec<u8>,
     memory: Memory,
 }
@@ -103,7 +107,38 @@ impl Learned {
         world.run(LEARNED_DAYS * DAY_MS, |_| false);
         drop(world);
         let tables = memory.bytes().to_vec();
-        Ok(Self { seed, population, busy_login, tables, memory })
+        Ok(Self { seed, population, busy_login, days: LEARNED_DAYS, tables, memory })
+    }
+
+    /// The same after the poison of a rung; how many poisoners there were, and how many of them were
+    /// convicted.
+    pub(super) fn poisoned(&self, rung: Rung) -> Result<(Self, (u64, u64)), Failure> {
+        let mut memory = Memory::new(self.tables.len());
+        memory.bytes().copy_from_slice(&self.tables);
+        let mut world = world(&mut memory, self.seed, self.population, self.days * DAY_MS)?;
+        let mut random = Random::new(self.seed ^ (rung.percent << 8) ^ rung.days);
+        let behaviour = random.next();
+        populate(&mut world, setup(self.population, self.busy_login, [self.seed, behaviour]));
+        poison::spawn(&mut world, rung, self.population, &mut random);
+        let days = self.days + rung.days + rung.rest;
+        world.run(days * DAY_MS, |_| false);
+        let poisoners = world.sources.iter().filter(|source| source.class == Class::Attacker);
+        let poisoners = (poisoners.count() as u64, world.ledger.counts(Class::Attacker).convicted);
+        drop(world);
+        let tables = memory.bytes().to_vec();
+        let (seed, population, busy_login) = (self.seed, self.population, self.busy_login);
+        Ok((Self { seed, population, busy_login, days, tables, memory }, poisoners))
+    }
+
+    /// The learned nulls of features on the templates of paths.
+    pub(super) fn normal<const N: usize>(
+        &self,
+        of: &[(Feature, &str); N],
+    ) -> Result<[Option<f32>; N], Failure> {
+        let mut memory = Memory::new(self.tables.len());
+        memory.bytes().copy_from_slice(&self.tables);
+        let mut world = world(&mut memory, self.seed, self.population, self.days * DAY_MS)?;
+        Ok(of.map(|(feature, path)| world.normal(feature, path)))
     }
 
     /// Whether a scenario runs against these tables.
@@ -119,7 +154,7 @@ impl Learned {
             self.memory.bytes().copy_from_slice(&self.tables);
         }
         let mut random = Random::new(seed);
-        let start_ms = LEARNED_DAYS * DAY_MS + 9 * HOUR_MS + random.below(8 * HOUR_MS);
+        let start_ms = self.days * DAY_MS + 9 * HOUR_MS + random.below(8 * HOUR_MS);
         let mut world = world(&mut self.memory, self.seed, self.population, start_ms)?;
         populate(&mut world, setup(self.population, self.busy_login, [self.seed, random.next()]));
         // Sessions are on when the attack begins.

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use api_abuse_engine::hash::Seed;
+use api_abuse_engine::profiles::Feature;
 use api_abuse_engine::record::{Method, RecordHead, Verdict, flags};
 use api_abuse_engine::{Config, Decision, Engine, RequestRecord, SourceKind};
 
@@ -273,6 +274,11 @@ impl<'m> World<'m> {
             finding: main_finding(&evidence),
             evidence,
         });
+    }
+
+    /// The learned null of a feature for the template of a path.
+    pub(super) fn normal(&mut self, feature: Feature, path: &str) -> Option<f32> {
+        self.engine.normal(self.application, feature, path.as_bytes())
     }
 
     /// Sources given up that still mattered.
