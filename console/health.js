@@ -79,7 +79,14 @@ function troubles({
         ),
       );
   }
-  if (file?.error) out.push(notice('bad', 'The state cannot be saved.', h('bdi', null, visible(file.error))));
+  if (file?.errors > 0)
+    out.push(
+      notice(
+        'bad',
+        `The state could not be saved ${number(file.errors)} ${file.errors === 1 ? 'time' : 'times'}.`,
+        'The error log says why. Until it is saved again, a restart goes back to the last one.',
+      ),
+    );
   if (panics + caught > 0)
     out.push(
       notice(
@@ -146,7 +153,7 @@ function process({ version, nginx, started, health: { zone, state_file: file } }
     ['NGINX', visible(nginx)],
     ['Zone', [raw(zone.name), ` ${number(zone.bytes / 1048576)} MiB`]],
     ['Since', time(started, relative(started, now))],
-    ['State saved', file ? time(file.saved, relative(file.saved, now)) : 'off'],
+    ['State saved', !file ? 'off' : file.saved ? time(file.saved, relative(file.saved, now)) : 'not yet'],
     ['State file', file ? raw(file.path, 'wrap') : prose('`api_abuse_state off`')],
   ]);
 }

@@ -20,15 +20,6 @@ import {
 } from './format.js';
 import { actionPill, button, empty, meter, notice, raw, source, table, threatMark, time } from './ui.js';
 
-const OUTCOMES = {
-  denied: 'This one: it carries the evidence.',
-  absent: 'The request had none.',
-  not_needed: 'Not needed: a narrower one carries the evidence.',
-  shared: 'Spared: well-behaved clients share it.',
-  scattered: 'Too narrow: the evidence is scattered over many.',
-};
-const KINDS = { session: 'Session', client: 'Client (address and fingerprint)', address: 'Address' };
-
 export const incident = {
   title: 'Incident',
   every: 5000,
@@ -48,7 +39,6 @@ export const incident = {
           null,
           timeline(data, context.now),
           address(data, context.now),
-          considered(data),
           shares(data.evidence),
           client(data),
         ),
@@ -288,24 +278,6 @@ function address(data, now) {
   );
 }
 
-function considered({ considered: rows }) {
-  return section(
-    'Why this source and not another',
-    h(
-      'dl',
-      { class: 'considered' },
-      rows.map(({ type, outcome }) =>
-        h(
-          'div',
-          { class: outcome === 'denied' ? 'chosen' : null },
-          h('dt', null, KINDS[type] ?? words(type)),
-          h('dd', null, OUTCOMES[outcome] ?? words(outcome)),
-        ),
-      ),
-    ),
-  );
-}
-
 function shares({ shares: all }) {
   const rows = Object.entries(all).sort((a, b) => b[1] - a[1]);
   return section(
@@ -339,7 +311,6 @@ function client(data) {
         h('dt', null, 'User-Agent'),
         h('dd', null, data.evidence.user_agent ? raw(data.evidence.user_agent, 'wrap') : 'none sent'),
       ),
-      h('div', null, h('dt', null, 'Learned profile'), h('dd', null, `version ${number(data.profile_version)}`)),
     ),
   );
 }

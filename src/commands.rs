@@ -3,7 +3,6 @@
 //! Only the lease holder writes the lists. A worker hands in a [`Command`], goes on with its requests,
 //! and asks for the answer whenever it likes (a timer will do): nothing blocks. Once the answer is
 //! there the change holds in every worker. A command without an answer may still come to hold.
-#![expect(dead_code, reason = "the JSON API is its caller")]
 
 use api_abuse_shm::{Answer, Command, Progress, Ticket};
 

@@ -36,6 +36,8 @@ pub(crate) struct MainConf {
     pub(crate) proxies: CidrSet,
     /// The applications that `api_abuse` and `api_abuse_application` name, each once.
     pub(crate) applications: Vec<Rc<Application>>,
+    /// Modes of locations whose application is the value of a variable.
+    pub(crate) variable_modes: Modes,
     /// Where the first application was enabled.
     pub(crate) enabled_at: Option<String>,
     /// Set when NGINX has mapped the zone; workers inherit it.
@@ -81,6 +83,8 @@ pub(crate) struct Application {
     pub(crate) name: Vec<u8>,
     /// `api_abuse_application`, with file and line.
     policy: OnceCell<(Policy, String)>,
+    /// Modes of its locations.
+    modes: Cell<Modes>,
     /// Its name under the zone's seed, which is not known before the zone is mapped.
     key: Cell<u64>,
 }
@@ -100,6 +104,11 @@ pub(crate) enum Mode {
     Monitor,
     Block,
 }
+
+/// The modes of some locations: one bit for each, and one for each that only a server around locations
+/// says, which counts when no location says anything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Modes(u8);
 
 /// What holds for a location. `None`: as in the block around it.
 #[derive(Debug, Default)]
@@ -144,7 +153,12 @@ impl MainConf {
             return Rc::clone(known);
         }
         let name = name.to_vec();
-        let application = Application { name, policy: OnceCell::new(), key: Cell::new(0) };
+        let application = Application {
+            name,
+            policy: OnceCell::new(),
+            modes: Cell::default(),
+            key: Cell::new(0),
+        };
         let application = Rc::new(application);
         self.applications.push(Rc::clone(&application));
         application
@@ -171,6 +185,33 @@ impl MainConf {
         self.applications.iter().find(|known| known.key() == key)?.policy()
     }
 
+    /// Takes in that the requests of a location belong to an application; `around`: of a server that
+    /// has locations.
+    pub(crate) fn note_location(&mut self, location: &LocationConf, around: bool) {
+        match &location.application {
+            Some(Selector::Named(application)) => {
+                application.modes.set(application.modes.get().with(location.mode(), around));
+            }
+            Some(Selector::Variable(_)) => {
+                self.variable_modes = self.variable_modes.with(location.mode(), around);
+            }
+            Some(Selector::Off) | None => {}
+        }
+    }
+
+    /// Modes of all locations that belong to an application.
+    pub(crate) fn modes(&self) -> Modes {
+        let named = self.applications.iter().map(|known| known.modes.get());
+        named.fold(self.variable_modes, Modes::and)
+    }
+
+    /// Modes of the locations of one application; that of a variable may be any.
+    pub(crate) fn modes_of(&self, key: u64) -> Modes {
+        let known = self.applications.iter().find(|known| known.key() == key);
+        let named = known.map_or(Modes::default(), |known| known.modes.get());
+        if named == Modes::default() { self.variable_modes } else { named }
+    }
+
     /// Whether the module has anything to do with this configuration's requests.
     pub(crate) fn in_use(&self) -> bool {
         self.enabled_at.is_some()
@@ -189,6 +230,28 @@ impl MainConf {
     /// The zone, when there is one and NGINX has mapped it.
     pub(crate) fn ready(&self) -> Option<Ready> {
         self.ready.get().copied()
+    }
+}
+
+impl Modes {
+    fn with(self, mode: Mode, around: bool) -> Self {
+        Self(self.0 | 1 << (mode as u8 + if around { 3 } else { 0 }))
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// The name of the only one, or `mixed`. Without a location nothing is done.
+    pub(crate) fn name(self) -> &'static str {
+        let said = self.0 & 7;
+        let bits = if said == 0 { self.0 >> 3 } else { said };
+        match bits {
+            0 | 1 => "off",
+            2 => "monitor",
+            4 => "block",
+            _ => "mixed",
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use crate::ffi::shm;
 use crate::zone;
 
 /// All directives. `docs/directives.md` has a section for each; a test holds the two together.
-pub(crate) static DIRECTIVES: [Directive; 15] = [
+pub(crate) static DIRECTIVES: [Directive; 16] = [
     Directive {
         name: c"api_abuse_zone",
         context: Context::Http,
@@ -107,6 +107,12 @@ pub(crate) static DIRECTIVES: [Directive; 15] = [
         context: Context::Location,
         arguments: Arguments::None,
         parse: status,
+    },
+    Directive {
+        name: c"api_abuse_console",
+        context: Context::Location,
+        arguments: Arguments::None,
+        parse: console,
     },
 ];
 
@@ -200,6 +206,11 @@ fn deny_loopback(conf: &mut Conf<'_>, args: &[&[u8]]) -> Result<(), Refusal> {
 fn status(conf: &mut Conf<'_>, _: &[&[u8]]) -> Result<(), Refusal> {
     conf.serve_status();
     Ok(())
+}
+
+/// `api_abuse_console`.
+fn console(conf: &mut Conf<'_>, _: &[&[u8]]) -> Result<(), Refusal> {
+    conf.serve_console()
 }
 
 /// The arguments as text. Whatever is no UTF-8 is no valid value of any of our directives.

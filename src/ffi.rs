@@ -14,6 +14,7 @@
 pub(crate) mod body;
 pub(crate) mod clock;
 pub(crate) mod conf;
+pub(crate) mod content;
 pub(crate) mod directive;
 pub(crate) mod doorbell;
 pub(crate) mod error_log;

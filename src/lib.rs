@@ -27,6 +27,7 @@
 //! | [`background`], [`helper`] | the threads, in a worker or in NGINX's helper process |
 //! | [`state`] | what survives a restart |
 //! | [`commands`], [`allowlist`] | what operators change at run time |
+//! | [`console`], [`api`], [`snapshot`] | the page for people, and what it is made from |
 //! | [`variables`], [`status`], [`decision_log`], [`text`] | what is shown, and how it is written |
 //! | [`ffi`] | the border to NGINX: all unsafe code but the tables |
 //!
@@ -37,10 +38,12 @@
 #![allow(rustdoc::private_intra_doc_links)]
 
 mod allowlist;
+mod api;
 mod background;
 mod client;
 mod commands;
 mod conf;
+mod console;
 mod decision_log;
 mod detector;
 mod directives;
@@ -50,6 +53,7 @@ mod housekeeping;
 mod module;
 mod phases;
 mod request_state;
+mod snapshot;
 mod state;
 mod status;
 mod text;

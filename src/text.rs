@@ -1,6 +1,7 @@
 //! How sources, incidents and times are written, in logs, variables and answers alike.
 
 use api_abuse_engine::source::{SourceKey, SourceKind, address_of};
+use api_abuse_shm::DenyKey;
 use serde_json::{Map, Value};
 
 /// A source: `192.0.2.1` or `2001:db8::/64` for an address, with `#` and the fingerprint for a
@@ -42,6 +43,21 @@ pub(crate) fn address(network: u64) -> String {
 /// Number of an incident, at least eight hexadecimal digits.
 pub(crate) fn incident(id: u64) -> String {
     format!("{id:08x}")
+}
+
+/// A denial in one word, so that it can be named in a URL.
+pub(crate) fn denial(key: &DenyKey) -> String {
+    let DenyKey { application, kind, network, discriminator } = *key;
+    format!("{application:016x}-{kind:x}-{network:016x}-{discriminator:016x}")
+}
+
+/// The key that [`denial`] wrote.
+pub(crate) fn denial_key(text: &str) -> Option<DenyKey> {
+    let mut parts = text.split('-').map(|part| u64::from_str_radix(part, 16).ok());
+    let (application, kind) = (parts.next()??, u8::try_from(parts.next()??).ok()?);
+    let (network, discriminator) = (parts.next()??, parts.next()??);
+    let key = DenyKey { application, kind, network, discriminator };
+    parts.next().is_none().then_some(key)
 }
 
 /// Bytes from a client as one line: what is not printable ASCII is escaped, quotes and backslashes

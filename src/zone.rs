@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use api_abuse_engine::Engine;
-use api_abuse_engine::application::{STATISTICS_WORDS, State, Statistics};
+use api_abuse_engine::application::{PUBLISHED_WORDS, State, Statistics};
 use api_abuse_engine::decision::INCIDENT_WORDS;
 use api_abuse_engine::record::RECORD_WORDS;
 use api_abuse_engine::tables::APPLICATIONS;
@@ -48,7 +48,7 @@ fn needs(workers: u32) -> Needs {
     Needs {
         workers,
         incident_words: INCIDENT_WORDS as u32,
-        application_words: STATISTICS_WORDS as u32,
+        application_words: PUBLISHED_WORDS as u32,
         application_slots: APPLICATIONS as u32,
         engine_min_bytes: Engine::MIN_BYTES as u64,
         max_message_words: RECORD_WORDS as u32,
@@ -115,6 +115,7 @@ fn create(
         .map_err(|error| format!("zone \"{name}\" cannot be made: {error}, in {place}"))?;
     let instance = shm::random_seed().map_or(seed[0], |[instance, _]| instance);
     shared.zone.counters().instance.store(instance, Ordering::Relaxed);
+    shared.zone.counters().started_ms.store(state::wall_ms(), Ordering::Relaxed);
     if let Some(directory) = state {
         state::preload(directory, &shared.zone);
     }

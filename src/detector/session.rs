@@ -1,5 +1,6 @@
 //! The lease holder at work: records in, denylist out.
 
+mod crowd;
 mod keep;
 mod operator;
 
@@ -7,7 +8,7 @@ use core::iter;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use api_abuse_engine::application::{STATISTICS_WORDS, Statistics};
+use api_abuse_engine::application::{PUBLISHED_WORDS, Published};
 use api_abuse_engine::decision::INCIDENT_WORDS;
 use api_abuse_engine::record::RequestRecord;
 use api_abuse_engine::{Decision, Engine, Incident, SourceKey};
@@ -23,6 +24,7 @@ use crate::ffi::error_log::Level;
 use crate::housekeeping::Message;
 use crate::request_state::deny_key;
 use crate::zone::incident_slot;
+use crowd::Crowds;
 use keep::Unsaved;
 
 /// Records judged in one turn.
@@ -52,8 +54,9 @@ pub(super) struct Session<'a> {
     unsaved: Unsaved,
     batch: Batch,
     decisions: Vec<Decision>,
-    /// Statistics as this session last published them.
-    published: Vec<Option<Statistics>>,
+    crowds: Crowds,
+    /// Applications as this session last published them.
+    published: Vec<Option<Published>>,
     published_ms: u64,
     complained_ms: u64,
 }
@@ -83,6 +86,7 @@ impl<'a> Session<'a> {
             unsaved: Unsaved::new(now_ms()),
             batch: Batch::default(),
             decisions: Vec::new(),
+            crowds: Crowds::default(),
             published: Vec::new(),
             published_ms: 0,
             complained_ms: 0,
@@ -135,7 +139,7 @@ impl<'a> Session<'a> {
             self.counters.detector_lag_ms.store(0, Ordering::Relaxed);
             return 0;
         }
-        let Self { batch, denylist, counters, engine, decisions, .. } = self;
+        let Self { batch, denylist, counters, engine, decisions, crowds, .. } = self;
         let mut last_ms = now_ms;
         let records = batch.messages().filter_map(|message| {
             let record = RequestRecord::decode(message);
@@ -143,6 +147,7 @@ impl<'a> Session<'a> {
                 Some(record) => {
                     last_ms = record.head.time_ms;
                     count_hit(denylist, record);
+                    crowds.see(record);
                 }
                 None => {
                     counters.records_invalid.fetch_add(1, Ordering::Relaxed);
@@ -242,11 +247,15 @@ impl<'a> Session<'a> {
         let applications = self.engine.applications();
         self.published.resize(applications.len(), None);
         for (slot, (now, before)) in iter::zip(applications, &mut self.published).enumerate() {
-            if before.is_none_or(|before| before.as_bytes() != now.as_bytes()) {
-                self.detector.say_tripped(before.as_ref(), now);
-                let words: [u64; STATISTICS_WORDS] = transmute!(*now);
+            let changed = |before: &Published| before.statistics.as_bytes() != now.as_bytes();
+            if before.as_ref().is_none_or(changed) {
+                self.detector.say_tripped(before.as_ref().map(|before| &before.statistics), now);
+                let notes = self.crowds.notes(now.key, self.detector.config.deny_loopback);
+                let breaker = self.engine.breaker(slot);
+                let now = Published { statistics: *now, breaker, notes };
+                let words: [u64; PUBLISHED_WORDS] = transmute!(now);
                 self.applications.write(slot, &words);
-                *before = Some(*now);
+                *before = Some(now);
             }
         }
         let (live, evicted) = self.engine.sources();

@@ -87,7 +87,7 @@ unsafe fn look(request: &Request<'_>, chain: *const ngx_chain_t) {
 }
 
 /// The bytes of a buffer that lies in memory.
-fn in_memory(buffer: &ngx_buf_t) -> &[u8] {
+pub(super) fn in_memory(buffer: &ngx_buf_t) -> &[u8] {
     let is_in_memory = buffer.temporary() | buffer.memory() | buffer.mmap() != 0;
     if !is_in_memory || buffer.pos.is_null() || buffer.pos >= buffer.last {
         return &[];

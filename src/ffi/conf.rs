@@ -16,7 +16,7 @@ use crate::ffi::directive::Refusal;
 use crate::ffi::error_log::{Level, Log};
 use crate::ffi::guard::guarded;
 use crate::ffi::request::bytes;
-use crate::ffi::{phase, realip, response, variable};
+use crate::ffi::{content, phase, realip, variable};
 use crate::{conf, module};
 
 /// The configuration while NGINX reads it.
@@ -119,11 +119,39 @@ impl<'a> Conf<'a> {
 
     /// Makes the block's content the module's status page.
     pub(crate) fn serve_status(&mut self) {
-        // SAFETY: the core module's slot of the location that is read, made before ours.
+        // SAFETY: nobody else holds the location that is read.
+        unsafe { (*self.core_location()).handler = Some(content::serve_status) };
+    }
+
+    /// Makes the block's content the console. The error says why it cannot be.
+    pub(crate) fn serve_console(&mut self) -> Result<(), Refusal> {
+        let location = self.core_location();
+        // SAFETY: as above.
+        unsafe {
+            if !(*location).regex.is_null() || (*location).named() != 0 {
+                return Err("\"api_abuse_console\" needs a location that is given by a prefix: \
+                            addresses are looked up below its name"
+                    .to_owned()
+                    .into());
+            }
+            (*location).handler = Some(content::serve_console);
+        }
+        Ok(())
+    }
+
+    /// Whether the block that is merged is a server with locations.
+    fn has_locations(&self) -> bool {
+        let block = self.core_location();
+        // SAFETY: as above.
+        unsafe { (*block).name.len == 0 && !(*block).locations.is_null() }
+    }
+
+    /// The core module's part of the location that is read or merged.
+    fn core_location(&self) -> *mut ngx_http_core_loc_conf_t {
+        // SAFETY: its slot was made before ours.
         unsafe {
             let index = (&raw const ngx_http_core_module).read().ctx_index;
-            let slot = (*self.context()).loc_conf.add(index);
-            (*(*slot).cast::<ngx_http_core_loc_conf_t>()).handler = Some(response::serve_status);
+            (*(*self.context()).loc_conf.add(index)).cast()
         }
     }
 
@@ -206,11 +234,14 @@ pub(crate) unsafe extern "C" fn merge_location(
     guarded(NGX_CONF_ERROR, || {
         // SAFETY: NGINX hands in the configuration, in which the location that is merged is the
         // current one.
-        realip::collect(&mut unsafe { Conf::from_raw(cf) });
+        let mut conf = unsafe { Conf::from_raw(cf) };
+        realip::collect(&mut conf);
         // SAFETY: NGINX hands in what create_location made for two different blocks.
         let (parent, child) =
             unsafe { (&*parent.cast::<LocationConf>(), &mut *child.cast::<LocationConf>()) };
         child.inherit(parent);
+        let around = conf.has_locations();
+        conf.main().note_location(child, around);
         NGX_CONF_OK
     })
 }

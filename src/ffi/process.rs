@@ -2,7 +2,7 @@
 
 use ngx::core::Status;
 use ngx::ffi::{
-    NGX_PROCESS_SINGLE, NGX_PROCESS_WORKER, ngx_cycle, ngx_cycle_t, ngx_exiting,
+    NGINX_VERSION, NGX_PROCESS_SINGLE, NGX_PROCESS_WORKER, ngx_cycle, ngx_cycle_t, ngx_exiting,
     ngx_http_conf_ctx_t, ngx_http_module, ngx_int_t, ngx_msec_t, ngx_pid, ngx_process, ngx_quit,
     ngx_terminate,
 };
@@ -30,6 +30,11 @@ pub(crate) fn leaving() -> bool {
             || (&raw const ngx_quit).read_volatile() != 0
             || (&raw const ngx_terminate).read_volatile() != 0
     }
+}
+
+/// Version of the NGINX that this was built for, which is the one that it runs in.
+pub(crate) fn nginx_version() -> &'static str {
+    NGINX_VERSION.to_str().unwrap_or_default()
 }
 
 /// This process's id.

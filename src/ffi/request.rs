@@ -8,9 +8,9 @@ use core::slice;
 
 use ngx::core::Pool;
 use ngx::ffi::{
-    NGX_HTTP_VERSION_9, ngx_http_complex_value, ngx_http_finalize_request, ngx_http_request_t,
-    ngx_http_upstream_state_t, ngx_int_t, ngx_msec_t, ngx_pool_cleanup_add, ngx_str_t,
-    ngx_table_elt_t,
+    NGX_HTTP_VERSION_9, ngx_http_complex_value, ngx_http_core_loc_conf_t, ngx_http_core_module,
+    ngx_http_finalize_request, ngx_http_request_t, ngx_http_upstream_state_t, ngx_int_t,
+    ngx_msec_t, ngx_pool_cleanup_add, ngx_str_t, ngx_table_elt_t,
 };
 
 use crate::conf::{LocationConf, MainConf};
@@ -180,6 +180,22 @@ impl Request<'_> {
     pub(crate) fn unparsed_uri(&self) -> &[u8] {
         // SAFETY: empty or valid as long as the request.
         unsafe { bytes(&self.raw().unparsed_uri) }
+    }
+
+    /// Path that the location was found by: decoded, without its query.
+    pub(crate) fn uri(&self) -> &[u8] {
+        // SAFETY: empty or valid as long as the request.
+        unsafe { bytes(&self.raw().uri) }
+    }
+
+    /// Name of the location that the request is in now.
+    pub(crate) fn location_name(&self) -> &[u8] {
+        // SAFETY: every request has the contexts of a location, with the core module's slot.
+        unsafe {
+            let index = (&raw const ngx_http_core_module).read().ctx_index;
+            let slot = *self.raw().loc_conf.add(index);
+            bytes(&(*slot.cast::<ngx_http_core_loc_conf_t>()).name)
+        }
     }
 
     /// Query of the location that the request is in now.

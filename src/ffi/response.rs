@@ -1,19 +1,16 @@
 //! Answers that the module itself gives.
 
-use core::ptr;
+use core::ptr::{self, NonNull};
 use std::io;
 
 use ngx::core::Pool;
 use ngx::ffi::{
-    NGX_HTTP_GET, NGX_HTTP_HEAD, NGX_HTTP_INTERNAL_SERVER_ERROR, NGX_HTTP_NOT_ALLOWED, NGX_HTTP_OK,
-    ngx_alloc_chain_link, ngx_chain_t, ngx_create_temp_buf, ngx_http_discard_request_body,
-    ngx_http_output_filter, ngx_http_request_t, ngx_http_send_header, ngx_int_t, ngx_list_push,
+    NGX_HTTP_GET, NGX_HTTP_HEAD, NGX_HTTP_INTERNAL_SERVER_ERROR, ngx_alloc_chain_link, ngx_chain_t,
+    ngx_create_temp_buf, ngx_http_output_filter, ngx_http_send_header, ngx_int_t, ngx_list_push,
     ngx_str_t, ngx_table_elt_t,
 };
 
-use crate::ffi::guard::guarded;
 use crate::ffi::request::Request;
-use crate::status;
 
 /// Bytes of one buffer of a body.
 const PIECE: usize = 16 * 1024;
@@ -26,14 +23,25 @@ pub(crate) struct Body {
     bytes: usize,
 }
 
-/// What is answered: a content type and a body.
+/// What is answered.
 pub(crate) struct Page {
+    pub(crate) status: u16,
     pub(crate) content_type: &'static str,
+    pub(crate) cache_control: &'static str,
+    pub(crate) etag: Option<String>,
     pub(crate) body: Body,
 }
 
+/// How a request ends.
+pub(crate) enum Reply {
+    /// With this.
+    Page(Page),
+    /// With NGINX's own page for this status, or what `error_page` makes of it.
+    Status(u16),
+}
+
 impl Body {
-    /// An empty body for the answer to `request`.
+    /// An empty body for the answer to `request`. It must not be used when the request has ended.
     pub(crate) fn new(request: &Request<'_>) -> Self {
         Self { pool: request.pool(), first: ptr::null_mut(), last: ptr::null_mut(), bytes: 0 }
     }
@@ -104,47 +112,62 @@ impl io::Write for Body {
 impl Request<'_> {
     /// Adds a header to the response; left out when there is no memory.
     pub(crate) fn add_header(&self, name: &'static str, value: &str) {
-        let Some(value) = self.copy_to_pool(value.as_bytes()) else { return };
+        self.push_header(name, value);
+    }
+
+    fn push_header(&self, name: &'static str, value: &str) -> Option<NonNull<ngx_table_elt_t>> {
+        let value = self.copy_to_pool(value.as_bytes())?;
         // SAFETY: the list of response headers is ready from the start of the request on. NGINX
         // does not write to the name.
         unsafe {
             let headers = &raw mut (*self.as_ptr()).headers_out.headers;
-            let header = ngx_list_push(headers).cast::<ngx_table_elt_t>();
-            if let Some(header) = header.as_mut() {
-                header.hash = 1;
-                header.key = ngx_str_t { len: name.len(), data: name.as_ptr().cast_mut() };
-                header.value = value;
-                header.lowcase_key = ptr::null_mut();
-                #[cfg(nginx_header_lists)]
-                {
-                    header.next = ptr::null_mut();
-                }
+            let mut place = NonNull::new(ngx_list_push(headers).cast::<ngx_table_elt_t>())?;
+            let header = place.as_mut();
+            header.hash = 1;
+            header.key = ngx_str_t { len: name.len(), data: name.as_ptr().cast_mut() };
+            header.value = value;
+            header.lowcase_key = ptr::null_mut();
+            #[cfg(nginx_header_lists)]
+            {
+                header.next = ptr::null_mut();
             }
+            Some(place)
         }
     }
 
     /// Whether the method only asks for a representation.
-    fn is_get_or_head(&self) -> bool {
+    pub(crate) fn is_get_or_head(&self) -> bool {
         self.raw().method & (NGX_HTTP_GET | NGX_HTTP_HEAD) as usize != 0
     }
 
-    /// Sends a page; what a content handler returns.
+    /// Answers; what a content handler returns, or the request is finalized with.
+    pub(super) fn reply(&self, reply: Reply) -> ngx_int_t {
+        match reply {
+            Reply::Page(page) => self.send(page),
+            Reply::Status(status) => ngx_int_t::from(status as i16),
+        }
+    }
+
     fn send(&self, page: Page) -> ngx_int_t {
         let Ok((chain, bytes)) = page.body.finish() else {
             return NGX_HTTP_INTERNAL_SERVER_ERROR as ngx_int_t;
         };
-        self.add_header("Cache-Control", "no-store");
-        // SAFETY: a content handler's own request, whose header is not sent yet; the chain lies in
-        // its pool, the content type is static and NGINX does not write to it.
+        self.add_header("Cache-Control", page.cache_control);
+        let etag = page.etag.and_then(|etag| self.push_header("ETag", &etag));
+        let content_type = page.content_type;
+        // SAFETY: a content handler's own request, whose header is not sent yet; chain and ETag lie
+        // in its pool, the content type is static and NGINX does not write to it.
         unsafe {
             let out = &raw mut (*self.as_ptr()).headers_out;
-            (*out).status = NGX_HTTP_OK as usize;
+            (*out).status = page.status.into();
             (*out).content_length_n = bytes as _;
-            (*out).content_type_len = page.content_type.len();
-            (*out).content_type = ngx_str_t {
-                len: page.content_type.len(),
-                data: page.content_type.as_ptr().cast_mut(),
-            };
+            // Without its parameters: what `gzip_types` compares.
+            (*out).content_type_len = content_type.find(';').unwrap_or(content_type.len());
+            (*out).content_type =
+                ngx_str_t { len: content_type.len(), data: content_type.as_ptr().cast_mut() };
+            if let Some(etag) = etag {
+                (*out).etag = etag.as_ptr();
+            }
             let sent = ngx_http_send_header(self.as_ptr());
             if sent != 0 || (*self.as_ptr()).header_only() != 0 {
                 return sent;
@@ -152,22 +175,4 @@ impl Request<'_> {
             ngx_http_output_filter(self.as_ptr(), chain)
         }
     }
-}
-
-/// Content handler of `api_abuse_status`.
-pub(super) unsafe extern "C" fn serve_status(r: *mut ngx_http_request_t) -> ngx_int_t {
-    let failed = NGX_HTTP_INTERNAL_SERVER_ERROR as ngx_int_t;
-    guarded(failed, || {
-        // SAFETY: NGINX hands in the request that is to be answered.
-        let request = unsafe { Request::from_raw(r) };
-        if !request.is_get_or_head() {
-            return NGX_HTTP_NOT_ALLOWED as ngx_int_t;
-        }
-        // SAFETY: as above; a content handler reads or discards the body.
-        let discarded = unsafe { ngx_http_discard_request_body(r) };
-        if discarded != 0 {
-            return discarded;
-        }
-        status::page(&request).map_or(failed, |page| request.send(page))
-    })
 }

@@ -3,15 +3,15 @@
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use api_abuse_engine::application::State;
+use api_abuse_engine::application::{State, Statistics};
 use api_abuse_engine::record::Verdict;
 use api_abuse_engine::{Action, Threat, explain};
 use api_abuse_shm::DenyEntry;
 use serde_json::{Map, Value, json};
 
-use super::snapshot::{Application, Snapshot};
 use crate::conf::Ready;
 use crate::request_state::source_key;
+use crate::snapshot::{Application, Snapshot};
 use crate::{detector, text};
 
 /// Entries of the denylist that are listed. Writing the page holds up a worker's requests.
@@ -45,12 +45,7 @@ fn application(application: &Application) -> Value {
         .zip(statistics.requests)
         .map(|(verdict, count)| (verdict.name().to_owned(), count.into()))
         .collect();
-    let decisions: Map<_, _> = Threat::ALL
-        .into_iter()
-        .zip(statistics.decisions)
-        .filter(|(_, counts)| counts.iter().any(|count| *count > 0))
-        .map(|(threat, counts)| (threat.slug().to_owned(), actions(counts)))
-        .collect();
+    let decisions = decisions(statistics);
     let [safe, normal, paranoid] = statistics.would_deny;
     json!({
         "name": application.name,
@@ -60,6 +55,17 @@ fn application(application: &Application) -> Value {
         "would_deny": { "safe": safe, "normal": normal, "paranoid": paranoid },
         "denied_sources": application.denied,
     })
+}
+
+/// Convictions by threat, then by what is done; threats without any are left out.
+pub(crate) fn decisions(statistics: &Statistics) -> Value {
+    Threat::ALL
+        .into_iter()
+        .zip(statistics.decisions)
+        .filter(|(_, counts)| counts.iter().any(|count| *count > 0))
+        .map(|(threat, counts)| (threat.slug().to_owned(), actions(counts)))
+        .collect::<Map<_, _>>()
+        .into()
 }
 
 fn actions(counts: [u64; 3]) -> Value {
@@ -77,7 +83,7 @@ fn denial(entry: &DenyEntry, snapshot: &Snapshot) -> Value {
     let since_ms = snapshot.wall_ms(entry.expires_ms).saturating_sub(entry.ttl_ms);
     let evidence = snapshot.incident(entry).map(|known| explain::incident(&known));
     json!({
-        "id": id(entry),
+        "id": text::denial(&entry.key),
         "application": snapshot.name(entry.key.application),
         "key": key(entry),
         "threat": Threat::from_u8(entry.threat).map(Threat::slug),
@@ -94,12 +100,6 @@ fn denial(entry: &DenyEntry, snapshot: &Snapshot) -> Value {
 /// Who is denied.
 fn key(entry: &DenyEntry) -> Value {
     source_key(&entry.key).map_or(Value::Null, text::key)
-}
-
-/// The key in one word, so that an entry can be named in a URL.
-fn id(entry: &DenyEntry) -> String {
-    let key = &entry.key;
-    format!("{:016x}-{:x}-{:x}-{:x}", key.application, key.kind, key.network, key.discriminator)
 }
 
 /// How the parts are doing.

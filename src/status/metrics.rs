@@ -9,9 +9,9 @@ use api_abuse_engine::record::Verdict;
 use api_abuse_engine::{Action, Threat};
 use api_abuse_shm::{Counters, ENFORCEMENT_BOUNDS_US};
 
-use super::snapshot::Snapshot;
 use crate::conf::Ready;
 use crate::detector;
+use crate::snapshot::Snapshot;
 
 /// Writes all metrics. `docs/metrics.md` has a section for each; a test holds the two together.
 pub(super) fn write(out: &mut impl Write, snapshot: &Snapshot) -> io::Result<()> {

@@ -59,7 +59,7 @@ describe('answers', () => {
         'THROTTLED',
         'THROTTLED_MONITOR',
       ]);
-      assert.deepEqual(Object.keys(one.would_deny), ['safe', 'normal', 'paranoid']);
+      assert.deepEqual(Object.keys(one.would_deny).sort(), ['normal', 'paranoid', 'safe']);
       assert.ok(Number.isInteger(one.denied_sources) && Array.isArray(one.notes));
       assert.ok(one.learning.remaining_seconds <= one.learning.duration_seconds);
     }
@@ -102,8 +102,7 @@ describe('answers', () => {
         assert.match(multiple, /^[0-9.]+x$/);
       }
       for (const { time } of body.evidence.exemplars) assert.match(time, TIME);
-      assert.equal(body.considered.filter(({ outcome }) => outcome === 'denied').length, 1);
-      assert.ok(Array.isArray(body.neighbours) && Number.isInteger(body.profile_version));
+      assert.ok(Array.isArray(body.neighbours) && Number.isInteger(body.hits));
     }
   });
 

@@ -87,7 +87,7 @@ async function explained(page, address) {
   assert.ok(seen > bound, `${value} is not above ${bound}`);
   assert.ok(Math.abs(parseFloat(multiple.replaceAll(',', '')) - seen / bound) <= (seen / bound) * 0.1, multiple);
   assert.ok((await page.locator('.requests tbody tr').count()) > 0, 'exemplar requests');
-  for (const name of ['Timeline', 'Who else is at this address', 'Why this source and not another']) {
+  for (const name of ['Timeline', 'Who else is at this address', 'Why this threat and not another']) {
     await page.getByRole('heading', { name }).waitFor();
   }
 }

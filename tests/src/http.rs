@@ -65,9 +65,14 @@ impl Request {
 
     /// POST of `body` with this content type.
     pub fn post(target: impl AsRef<[u8]>, content_type: &str, body: impl AsRef<[u8]>) -> Self {
-        let mut request = Self::new("POST", target).header("Content-Type", content_type);
-        request.body = body.as_ref().to_vec();
-        request
+        Self::new("POST", target).body(content_type, body)
+    }
+
+    /// Adds a body of this content type.
+    #[must_use]
+    pub fn body(mut self, content_type: &str, body: impl AsRef<[u8]>) -> Self {
+        self.body = body.as_ref().to_vec();
+        self.header("Content-Type", content_type)
     }
 
     /// Adds a header field.

@@ -13,6 +13,8 @@
 
 #[path = "nginx/addresses.rs"]
 mod addresses;
+#[path = "nginx/console.rs"]
+mod console;
 #[path = "nginx/counting.rs"]
 mod counting;
 #[path = "nginx/detection.rs"]

@@ -3,7 +3,7 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use crate::budget::{self, Budget};
+use crate::budget::{self, Breaker, Budget};
 use crate::engine::Engine;
 use crate::policy::Policy;
 use crate::record::{APPLICATION_MAX, RequestRecord};
@@ -74,6 +74,21 @@ pub struct Statistics {
     /// How often the circuit breaker opened.
     pub trips: u64,
 }
+
+/// What is published of an application, for whoever shows it.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C, align(8))]
+pub struct Published {
+    /// Its counters.
+    pub statistics: Statistics,
+    /// Its circuit breaker.
+    pub breaker: Breaker,
+    /// What looks wrong about it, as bits; the caller's.
+    pub notes: u64,
+}
+
+/// 64-bit words of [`Published`].
+pub const PUBLISHED_WORDS: usize = size_of::<Published>() / 8;
 
 /// Bounded application name.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -213,6 +228,11 @@ impl Engine<'_> {
             slot.would_deny = Default::default();
             slot.trips = 0;
         }
+    }
+
+    /// How the circuit breaker of the application in this slot stands.
+    pub fn breaker(&self, slot: usize) -> Breaker {
+        self.budgets[slot.min(self.budgets.len() - 1)].breaker()
     }
 
     /// The clients that the circuit breaker of an application counts; `None` for an unknown one.

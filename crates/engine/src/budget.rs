@@ -64,6 +64,20 @@ pub struct Share {
     pub others: f32,
 }
 
+/// A breaker as it is shown.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+pub struct Breaker {
+    /// Clients that are denied, or would be, estimated.
+    pub denied: u64,
+    /// Clients that are active and not denied, estimated.
+    pub others: u64,
+    /// Monotonic milliseconds when it opened; 0: it is closed.
+    pub since_ms: u64,
+}
+
 impl Share {
     /// Whether the denied ones are more than `percent` of the others.
     fn exceeds(self, percent: f32) -> bool {
@@ -118,6 +132,13 @@ impl Budget {
             (self.tripped_ms, self.quiet_ms) = (0, 0);
         }
         closes
+    }
+
+    /// How it stands, for people.
+    pub fn breaker(&self) -> Breaker {
+        let Share { denied, others } = self.share();
+        let whole = |count: f32| count.round() as u64;
+        Breaker { denied: whole(denied), others: whole(others), since_ms: self.tripped_ms }
     }
 
     /// Whether the breaker is open.

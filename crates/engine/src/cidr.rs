@@ -64,6 +64,21 @@ impl Cidr {
             && (self.is_v4() || address & mask(MAPPED.1) != MAPPED.0)
     }
 
+    /// The first address; IPv4 is mapped.
+    pub fn first(self) -> Ipv6Addr {
+        Ipv6Addr::from(self.network)
+    }
+
+    /// Whether it is a single address.
+    pub fn is_single(self) -> bool {
+        self.prefix == 128
+    }
+
+    /// Whether it is one source of the engine's: an IPv4 address, or an IPv6 address or /64.
+    pub fn is_source(self) -> bool {
+        self.is_single() || self.prefix == 64 && !self.is_v4()
+    }
+
     fn is_v4(self) -> bool {
         self.prefix >= MAPPED.1 && self.network & mask(MAPPED.1) == MAPPED.0
     }
@@ -164,6 +179,23 @@ impl CidrSet {
         let first = u128::from(address);
         let last = if single { first } else { first | !mask(64) };
         self.ranges.iter().any(|range| range.0 <= last && first <= range.1)
+    }
+
+    /// The fewest networks that make up the set, in the order of their addresses.
+    pub fn networks(&self) -> impl Iterator<Item = Cidr> + '_ {
+        self.ranges.iter().flat_map(|&(first, last)| {
+            let mut next = Some(first);
+            core::iter::from_fn(move || {
+                let network = next?;
+                let mut bits = network.trailing_zeros().min(128);
+                while network | !mask(128 - bits as u8) > last {
+                    bits -= 1;
+                }
+                let end = network | !mask(128 - bits as u8);
+                next = end.checked_add(1).filter(|next| *next <= last);
+                Some(Cidr { network, prefix: 128 - bits as u8 })
+            })
+        })
     }
 
     /// Whether nothing is in it.

@@ -43,6 +43,7 @@ fn findings(incident: &Incident) -> Vec<Value> {
         .map(|(finding, measure)| {
             json!({
                 "measure": measure.name,
+                "threat": measure.threat.slug(),
                 "unit": measure.unit,
                 "value": round(finding.value),
                 "normal": format!("< {}", round(finding.normal)),
@@ -53,7 +54,8 @@ fn findings(incident: &Incident) -> Vec<Value> {
         .collect()
 }
 
-fn exemplar(exemplar: &Exemplar) -> Value {
+/// One request.
+pub fn exemplar(exemplar: &Exemplar) -> Value {
     let path = &exemplar.path[..usize::from(exemplar.path_len).min(EXEMPLAR_PATH)];
     json!({
         "method": Method::from_u8(exemplar.method).name(),

@@ -53,7 +53,7 @@ pub mod target;
 pub mod threat;
 pub mod token;
 
-pub use cidr::{Cidr, CidrSet};
+pub use cidr::{Cidr, CidrError, CidrSet};
 pub use decision::{Action, Decision, Incident};
 pub use engine::Engine;
 pub use policy::{ApplicationConfig, Config, Policy};

@@ -54,6 +54,8 @@ pub struct Counters {
     pub state_loaded: AtomicU64,
     /// Which zone this is, among those that may share a directory. Written by who made it.
     pub instance: AtomicU64,
+    /// Wall clock milliseconds when the zone was made. Written by who made it.
+    pub started_ms: AtomicU64,
     /// Lease holder: wall clock milliseconds of the last state of another zone that was taken in.
     pub state_merged_ms: AtomicU64,
     /// Gauge, lease holder: wall clock milliseconds of the last state that reached the disk.

@@ -116,8 +116,17 @@ impl<'a> Denylist<'a> {
 
     /// All entries that are live at `now_ms`, in no order. What is written meanwhile may be missed.
     pub fn iter(&self, now_ms: u64) -> impl Iterator<Item = DenyEntry> + use<'a> {
+        self.iter_slots(0..self.capacity(), now_ms)
+    }
+
+    /// As [`Self::iter`], but only what lies in these slots: a list that is read in pieces.
+    pub fn iter_slots(
+        &self,
+        slots: core::ops::Range<usize>,
+        now_ms: u64,
+    ) -> impl Iterator<Item = DenyEntry> + use<'a> {
         let list = *self;
-        (0..self.capacity())
+        (slots.start..slots.end.min(self.capacity()))
             .filter(move |slot| {
                 tag_of(list.tags[slot / BUCKET].load(Ordering::Acquire), *slot) != 0
             })

@@ -48,7 +48,7 @@ export function status(world, now) {
             { name: 'applications', used: world.applications.length, size: 64, lost: 0 },
             { name: 'allowlist', used: world.allowlist.size, size: 1024, lost: 0 },
           ],
-          state_file: { path: '/var/lib/nginx/api_abuse', saved: rfc3339(now - 41_000), error: null },
+          state_file: { path: '/var/lib/nginx/api_abuse', saved: rfc3339(now - 41_000), errors: 0 },
           denylist_unreadable: 0,
           callback_panics: 0,
           log_lines_dropped: 0,

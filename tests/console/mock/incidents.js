@@ -79,11 +79,6 @@ export function incident(world, now, arguments_, id) {
       grace: it.grace,
       user_agent: plot.agent,
     },
-    considered: [
-      { type: 'session', outcome: type === 'session' ? 'denied' : 'absent' },
-      { type: 'client', outcome: { session: 'not_needed', client: 'denied', address: 'scattered' }[type] },
-      { type: 'address', outcome: { session: 'not_needed', client: 'shared', address: 'denied' }[type] },
-    ],
     neighbours:
       type === 'session'
         ? []
@@ -97,7 +92,6 @@ export function incident(world, now, arguments_, id) {
               action: other.action,
               since: rfc3339(other.sinceMs),
             })),
-    profile_version: 7,
   });
 }
 

@@ -8,7 +8,7 @@ pub(crate) const ENTRY_WORDS: usize = 7;
 pub(super) const HITS_WORD: usize = 0;
 
 /// Who an entry is about. The values are the caller's; `kind` is never 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DenyKey {
     /// Key of the application.
     pub application: u64,

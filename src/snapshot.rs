@@ -1,8 +1,10 @@
-//! What the status page shows, read from the zone.
+//! What status page and API show, read from the zone.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
-use api_abuse_engine::application::{STATISTICS_WORDS, Statistics};
+use api_abuse_engine::application::{PUBLISHED_WORDS, Published, Statistics};
+use api_abuse_engine::budget::Breaker;
 use api_abuse_engine::decision::{INCIDENT_WORDS, Incident};
 use api_abuse_shm::{DenyEntry, Zone};
 use zerocopy::transmute;
@@ -14,58 +16,87 @@ use crate::zone::incident_slot;
 
 /// The state of everything at one moment. Each table is whole in itself; between two tables a
 /// record may have passed.
-pub(super) struct Snapshot {
+pub(crate) struct Snapshot {
     /// `None` when the configuration has no zone.
-    pub(super) ready: Option<Ready>,
+    pub(crate) ready: Option<Ready>,
     /// Every application that is configured or was seen.
-    pub(super) applications: Vec<Application>,
+    pub(crate) applications: Vec<Application>,
     /// Monotonic milliseconds.
-    pub(super) now_ms: u64,
+    pub(crate) now_ms: u64,
     /// Wall clock minus monotonic clock, milliseconds.
     epoch_offset_ms: u64,
 }
 
+/// In [`Application::notes`]: nearly all of many clients' requests come from one address.
+pub(crate) const ONE_ADDRESS: u64 = 1;
+/// In [`Application::notes`]: the same from loopback, where detectors may deny nobody.
+pub(crate) const LOOPBACK_ONLY: u64 = 2;
+
 /// One application, whether a request came for it or not.
-pub(super) struct Application {
-    pub(super) name: String,
-    pub(super) statistics: Statistics,
+pub(crate) struct Application {
+    pub(crate) name: String,
+    pub(crate) statistics: Statistics,
+    pub(crate) breaker: Breaker,
+    /// [`ONE_ADDRESS`], [`LOOPBACK_ONLY`].
+    pub(crate) notes: u64,
     /// Live denials.
-    pub(super) denied: u64,
+    pub(crate) denied: u64,
 }
 
 impl Snapshot {
-    pub(super) fn take(conf: &MainConf) -> Self {
+    pub(crate) fn take(conf: &MainConf) -> Self {
         let ready = conf.ready();
         let now_ms = clock::cached_ms();
         let mut known: BTreeMap<u64, Application> = BTreeMap::new();
         for application in &conf.applications {
             let name = String::from_utf8_lossy(&application.name).into_owned();
             let statistics = Statistics { key: application.key(), ..Statistics::default() };
-            known.insert(application.key(), Application { name, statistics, denied: 0 });
+            let breaker = Breaker::default();
+            let application = Application { name, statistics, breaker, notes: 0, denied: 0 };
+            known.insert(application.statistics.key, application);
         }
         if let Some(ready) = &ready {
             add_statistics(&ready.shared.zone, &mut known);
-            count_denials(&ready.shared.zone, now_ms, &mut known);
         }
         let mut applications: Vec<_> = known.into_values().collect();
         applications.sort_by(|a, b| a.name.cmp(&b.name));
-        let epoch_offset_ms = clock::cached_wall_ms().saturating_sub(now_ms);
+        let epoch_offset_ms = epoch_offset_ms(ready.as_ref(), now_ms);
         Self { ready, applications, now_ms, epoch_offset_ms }
     }
 
+    /// Counts the live denials of each application.
+    pub(crate) fn count_denials(&mut self) {
+        for entry in self.denylist() {
+            self.count_denial(&entry);
+        }
+    }
+
+    /// Counts one of them.
+    pub(crate) fn count_denial(&mut self, entry: &DenyEntry) {
+        let key = entry.key.application;
+        if let Some(known) = self.applications.iter_mut().find(|a| a.statistics.key == key) {
+            known.denied += 1;
+        }
+    }
+
     /// Milliseconds since 1970 of a moment of the monotonic clock.
-    pub(super) fn wall_ms(&self, monotonic_ms: u64) -> u64 {
+    pub(crate) fn wall_ms(&self, monotonic_ms: u64) -> u64 {
         self.epoch_offset_ms.saturating_add(monotonic_ms)
     }
 
     /// Name of the application with this key; empty when it is not known any more.
-    pub(super) fn name(&self, key: u64) -> &str {
+    pub(crate) fn name(&self, key: u64) -> &str {
         let found = self.applications.iter().find(|known| known.statistics.key == key);
         found.map_or("", |known| &known.name)
     }
 
+    /// The application of this name.
+    pub(crate) fn application(&self, name: &str) -> Option<&Application> {
+        self.applications.iter().find(|known| known.name == name)
+    }
+
     /// Live denials, read while they are asked for.
-    pub(super) fn denylist(&self) -> impl Iterator<Item = DenyEntry> {
+    pub(crate) fn denylist(&self) -> impl Iterator<Item = DenyEntry> + use<> {
         let now_ms = self.now_ms;
         let list = self.ready.map(|ready| ready.shared.zone.denylist());
         list.into_iter().flat_map(move |list| list.iter(now_ms))
@@ -73,7 +104,7 @@ impl Snapshot {
 
     /// What explains a denial, unless newer incidents have taken its place. An incident of the same
     /// number may be about somebody else: numbers start anew in a zone of a new size.
-    pub(super) fn incident(&self, denial: &DenyEntry) -> Option<Incident> {
+    pub(crate) fn incident(&self, denial: &DenyEntry) -> Option<Incident> {
         let incidents = self.ready?.shared.zone.incidents();
         let mut words = [0; INCIDENT_WORDS];
         let incident: Incident = incidents
@@ -86,23 +117,33 @@ impl Snapshot {
 
 fn add_statistics(zone: &Zone, known: &mut BTreeMap<u64, Application>) {
     let slots = zone.applications();
-    let mut words = [0; STATISTICS_WORDS];
+    let mut words = [0; PUBLISHED_WORDS];
     for slot in 0..slots.len() {
         if !slots.read(slot, &mut words) {
             continue;
         }
-        let statistics: Statistics = transmute!(words);
+        let Published { statistics, breaker, notes } = transmute!(words);
         if statistics.key != 0 {
             let name = statistics.name().into_owned();
-            known.insert(statistics.key, Application { name, statistics, denied: 0 });
+            known.insert(
+                statistics.key,
+                Application { name, statistics, breaker, notes, denied: 0 },
+            );
         }
     }
 }
 
-fn count_denials(zone: &Zone, now_ms: u64, known: &mut BTreeMap<u64, Application>) {
-    for entry in zone.denylist().iter(now_ms) {
-        if let Some(application) = known.get_mut(&entry.key.application) {
-            application.denied += 1;
-        }
+/// Wall clock minus monotonic clock. Both are read to the millisecond, so each reading differs a little:
+/// what all workers show changes only when a clock was set.
+fn epoch_offset_ms(ready: Option<&Ready>, now_ms: u64) -> u64 {
+    const JITTER_MS: u64 = 100;
+    let offset = clock::cached_wall_ms().saturating_sub(now_ms);
+    let Some(ready) = ready else { return offset };
+    let known = &ready.shared.zone.counters().epoch_offset_ms;
+    let before = known.load(Ordering::Relaxed);
+    if before.abs_diff(offset) <= JITTER_MS {
+        return before;
     }
+    known.store(offset, Ordering::Relaxed);
+    offset
 }
