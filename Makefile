@@ -130,6 +130,10 @@ soak: build ## ten minutes of load, reloads, kills, full tables, a jumping clock
 	cargo build --release -p api-abuse-tests --bin soak
 	$(TARGET)/release/soak
 
+.PHONY: endurance
+endurance: build ## a million addresses, two hundred reloads: nothing is forgotten, nothing grows
+	cargo test -p api-abuse-tests --test endurance -- --ignored --nocapture --test-threads 1
+
 .PHONY: bench-instructions
 bench-instructions: build ## instructions that the module adds to a request, by callgrind
 	cargo build --release -p api-abuse-tests --bin bench_instructions

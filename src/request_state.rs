@@ -208,6 +208,12 @@ fn client(request: &Request<'_>, conf: &LocationConf, seed: Seed) -> Client {
     }
 }
 
+/// What identified the session when the request was judged.
+pub(crate) fn session<'r>(request: &'r Request<'_>, state: &RequestState) -> Option<&'r [u8]> {
+    let conf = state.location.filter(|_| state.session != 0)?.conf(request);
+    first(request, conf.session.as_deref().unwrap_or_default())
+}
+
 /// The first of the values that is not empty.
 fn first<'r>(request: &'r Request<'_>, values: &[ComplexValue]) -> Option<&'r [u8]> {
     values.iter().filter_map(|value| request.evaluate(*value)).find(|value| !value.is_empty())

@@ -3,10 +3,11 @@
 use api_abuse_engine::hash::Seed;
 use api_abuse_engine::identity;
 use api_abuse_engine::record::{Method, NO_UPSTREAM, RecordHead, RequestRecord, flags};
+use api_abuse_engine::secret;
 
 use crate::ffi::clock;
 use crate::ffi::request::{KnownHeader, Request};
-use crate::request_state::RequestState;
+use crate::request_state::{self, RequestState};
 use crate::worker;
 
 /// Pushes the record of a finished request into the worker's lane.
@@ -24,7 +25,9 @@ pub(crate) fn handle(request: &Request<'_>) {
         late.map(RequestState::not_enforced)
     });
     let Some(state) = state else { return };
-    let (path, query) = split_uri(request.unparsed_uri());
+    let without_session = without_session(request, &state);
+    let uri = without_session.as_deref().unwrap_or_else(|| request.unparsed_uri());
+    let (path, query) = split_uri(uri);
     worker::with_mut(|worker| {
         worker.push(&RequestRecord {
             head: head(request, &state, path, worker.seed),
@@ -79,6 +82,17 @@ fn account(request: &Request<'_>, state: &RequestState, seed: Seed) -> u64 {
     let variables = conf.variables.iter().filter_map(|value| request.evaluate(*value));
     let variables = variables.map(|value| identity::account(seed, value));
     identity::identity(fields.into_iter().chain(variables))
+}
+
+/// The target with the session written over, when it is in it: `/;session=…`, `?s=…`.
+fn without_session(request: &Request<'_>, state: &RequestState) -> Option<Vec<u8>> {
+    let uri = request.unparsed_uri();
+    // A path alone has a session in a parameter of it, if at all.
+    uri.iter().position(|byte| matches!(byte, b'?' | b';'))?;
+    let session = request_state::session(request, state)?;
+    uri.windows(session.len().max(1)).position(|window| window == session)?;
+    let mut uri = uri.to_vec();
+    secret::mask(&mut uri, session).then_some(uri)
 }
 
 /// Raw path and query of what was asked for.

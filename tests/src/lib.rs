@@ -22,6 +22,7 @@
 pub mod access_log;
 pub mod attack;
 pub mod http;
+pub mod memory;
 pub mod metrics;
 pub mod nginx;
 pub mod people;

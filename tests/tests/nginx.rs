@@ -45,6 +45,8 @@ mod protocol;
 mod proxies;
 #[path = "nginx/requests.rs"]
 mod requests;
+#[path = "nginx/secrets.rs"]
+mod secrets;
 #[path = "nginx/shipped.rs"]
 mod shipped;
 #[path = "nginx/state.rs"]

@@ -45,6 +45,7 @@ pub mod policy;
 pub mod profiles;
 pub mod record;
 pub mod role;
+pub mod secret;
 pub mod sketch;
 pub mod source;
 pub mod sources;

@@ -5,6 +5,7 @@
 //! and may have been written by an older worker or cut short by a kill: [`RequestRecord::decode`]
 //! takes any words and either understands them or says no.
 
+use crate::secret;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Bytes kept of an application's name; a longer one is refused by the configuration, and cut when
@@ -266,7 +267,7 @@ pub struct RequestRecord<'a> {
 
 impl<'a> RequestRecord<'a> {
     /// Writes the record into `words` and returns how many it took. Texts that are too long are cut
-    /// and marked.
+    /// and marked; secrets in the query are written over ([`secret`]).
     pub fn encode(&self, words: &mut [u64; RECORD_WORDS]) -> usize {
         let mut head = self.head;
         let mut at = HEAD_WORDS * 8;
@@ -283,9 +284,11 @@ impl<'a> RequestRecord<'a> {
         let application_len = text(self.application, APPLICATION_MAX, 0);
         let path_len = text(self.path, PATH_MAX, flags::PATH_TRUNCATED);
         let query_len = text(self.query, QUERY_MAX, flags::QUERY_TRUNCATED);
+        let query_start = HEAD_WORDS * 8 + usize::from(application_len) + usize::from(path_len);
         let user_agent_len = text(self.user_agent, USER_AGENT_MAX, flags::USER_AGENT_TRUNCATED);
         let end = at.next_multiple_of(8);
         bytes[at..end].fill(0);
+        secret::mask_query(&mut bytes[query_start..query_start + usize::from(query_len)]);
         head.application_len = application_len;
         head.path_len = path_len;
         head.query_len = query_len;

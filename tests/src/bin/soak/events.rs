@@ -9,8 +9,8 @@ use std::time::Duration;
 use api_abuse_tests::nginx::Nginx;
 use api_abuse_tests::random::Random;
 
-use crate::memory::Memory;
 use crate::run;
+use api_abuse_tests::memory::Memory;
 
 const RELOAD: Duration = Duration::from_secs(5);
 const KILL: Duration = Duration::from_secs(7);

@@ -11,7 +11,6 @@
 
 mod events;
 mod load;
-mod memory;
 
 use std::env;
 use std::process::{Command, ExitCode, Stdio};
@@ -19,9 +18,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use api_abuse_tests::memory::Memory;
 use api_abuse_tests::nginx::{Nginx, Site};
 use load::Load;
-use memory::Memory;
 
 /// The smallest zone that two workers can have is about 3 MB.
 const HTTP: &str = "\

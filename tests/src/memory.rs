@@ -3,18 +3,18 @@
 use std::fmt;
 use std::fs;
 
-use api_abuse_tests::nginx::Nginx;
+use crate::nginx::Nginx;
 
 /// Kilobytes of all workers and of the master, sample by sample.
 #[derive(Debug, Default)]
-pub(crate) struct Memory {
+pub struct Memory {
     workers: Vec<u64>,
     master: Vec<u64>,
 }
 
 impl Memory {
     /// Takes a sample of workers that have served for a while.
-    pub(crate) fn sample(&mut self, nginx: &Nginx) {
+    pub fn sample(&mut self, nginx: &Nginx) {
         let pids = nginx.worker_pids();
         let sizes: Vec<u64> = pids.iter().filter_map(|pid| private_kilobytes(*pid)).collect();
         // A worker that died in between says nothing.
@@ -25,7 +25,7 @@ impl Memory {
     }
 
     /// Whether the last quarter is no larger than the first, but for what an allocator keeps.
-    pub(crate) fn is_flat(&self) -> bool {
+    pub fn is_flat(&self) -> bool {
         [&self.workers, &self.master].into_iter().all(|sizes| {
             let (first, last) = ends(sizes);
             last <= first + first / 5 + 1024
@@ -45,7 +45,7 @@ fn ends(sizes: &[u64]) -> (u64, u64) {
 }
 
 /// What a process has that no other shares: the zone is not in it, nor is the program.
-fn private_kilobytes(pid: u32) -> Option<u64> {
+pub fn private_kilobytes(pid: u32) -> Option<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
     let private = text.lines().filter(|line| line.starts_with("Private_"));
     Some(private.filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok()).sum())
