@@ -111,6 +111,7 @@ fn report(nginx: &Nginx, load: &Load<'_>, memory: &Memory, took: Duration) -> Ex
         "api_abuse_sources",
         "api_abuse_sources_evicted_total",
         "api_abuse_denylist_entries",
+        "api_abuse_state_errors_total",
         "api_abuse_detector_up",
     ] {
         println!("{name} {}", total(name));
