@@ -102,6 +102,14 @@ pub fn is_courtesy(path: &Path) -> bool {
     })
 }
 
+/// A page of another site as a path of this one: what becomes of a link that a page forgot to make
+/// absolute, and every honest program follows.
+pub fn is_misplaced_link(path: &Path) -> bool {
+    [&b"/http:/"[..], b"/https:/"]
+        .into_iter()
+        .any(|scheme| path.as_bytes().windows(scheme.len()).any(|window| window == scheme))
+}
+
 /// Whether a User-Agent says that it is a crawler, by its name or by the address of its operator.
 pub fn declares_crawler(user_agent: &[u8]) -> bool {
     const MARKS: [&[u8]; 6] = [b"bot", b"crawl", b"spider", b"slurp", b"http://", b"https://"];
@@ -175,5 +183,7 @@ mod tests {
         assert!(is_courtesy(&Path::new(b"/apple-touch-icon-120x120-precomposed.png")));
         assert!(is_courtesy(&Path::new(b"/.well-known/assetlinks.json")));
         assert!(!is_courtesy(&Path::new(b"/admin")));
+        assert!(is_misplaced_link(&Path::new(b"/news/https://example.com/a")));
+        assert!(!is_misplaced_link(&Path::new(b"/https-explained/http/")));
     }
 }
