@@ -134,6 +134,14 @@ soak: build ## ten minutes of load, reloads, kills, full tables, a jumping clock
 endurance: build ## a million addresses, two hundred reloads: nothing is forgotten, nothing grows
 	cargo test -p api-abuse-tests --test endurance -- --ignored --nocapture --test-threads 1
 
+# Slow as it is, valgrind suits tests that ask whether, not how fast.
+MEMCHECK_TESTS ?= enforcement:: counting:: identity:: exchanges:: addresses:: secrets:: hostile_
+
+.PHONY: memcheck
+memcheck: build ## the module in NGINX under valgrind, over tests of what it does to requests
+	MEMCHECK_NGINX="$(NGINX_BINARY)" NGINX_BINARY=$(abspath tests/scripts/nginx-memcheck) \
+	cargo test -p api-abuse-tests --test nginx -- --test-threads 1 $(MEMCHECK_TESTS)
+
 .PHONY: bench-instructions
 bench-instructions: build ## instructions that the module adds to a request, by callgrind
 	cargo build --release -p api-abuse-tests --bin bench_instructions

@@ -45,7 +45,7 @@ fn ends(sizes: &[u64]) -> (u64, u64) {
 }
 
 /// What a process has that no other shares: the zone is not in it, nor is the program.
-pub fn private_kilobytes(pid: u32) -> Option<u64> {
+fn private_kilobytes(pid: u32) -> Option<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
     let private = text.lines().filter(|line| line.starts_with("Private_"));
     Some(private.filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok()).sum())
