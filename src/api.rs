@@ -7,6 +7,7 @@
 mod allowlist;
 mod change;
 mod denylist;
+mod history;
 mod incidents;
 mod list;
 mod members;
@@ -41,12 +42,13 @@ enum Call {
     Disallow,
     Incidents,
     Incident,
+    History,
 }
 
 /// The calls of one path, whether an id follows it, by method.
 type Calls = (&'static [u8], bool, &'static [(&'static str, Call)]);
 
-const CALLS: [Calls; 7] = [
+const CALLS: [Calls; 8] = [
     (b"status", false, &[("GET", Call::Status)]),
     (b"denylist", false, &[("GET", Call::Denylist), ("POST", Call::Deny)]),
     (b"denylist", true, &[("PATCH", Call::Extend), ("DELETE", Call::Lift)]),
@@ -54,6 +56,7 @@ const CALLS: [Calls; 7] = [
     (b"allowlist", true, &[("DELETE", Call::Disallow)]),
     (b"incidents", false, &[("GET", Call::Incidents)]),
     (b"incidents", true, &[("GET", Call::Incident)]),
+    (b"history", false, &[("GET", Call::History)]),
 ];
 
 impl Call {
@@ -152,6 +155,7 @@ fn run(request: &Request<'_>, call: Call, id: &str, body: &[u8]) -> Result<Step,
         Call::Allow => allowlist::post(&view, body),
         Call::Disallow => allowlist::delete(&view, id, request),
         Call::Incidents => incidents::list(view, &query, request),
+        Call::History => history::get(view, &query, request),
         Call::Incident => incidents::get(&view, id, request),
     }
 }

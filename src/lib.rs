@@ -49,6 +49,7 @@ mod detector;
 mod directives;
 mod ffi;
 mod helper;
+mod history;
 mod housekeeping;
 mod module;
 mod phases;

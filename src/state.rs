@@ -24,6 +24,7 @@ use api_abuse_engine::checkpoint;
 use api_abuse_shm::{ENGINE_LOADED, LISTS_LOADED, Lists, Zone};
 
 use crate::ffi::clock;
+use crate::history;
 pub(crate) use merge::{Merged, merge};
 pub(crate) use writer::Writer;
 
@@ -145,6 +146,9 @@ pub(crate) fn preload(directory: &Path, zone: &Zone) -> Option<Merged> {
     let mut guard = zone.lease().try_acquire(now_ms).ok()??;
     let mut writers = guard.split();
     let (denylist, allowlist) = (&mut writers.denylist, &mut writers.allowlist);
+    if let Some(lists) = lists.as_ref().filter(|lists| lists.seed == zone.seed()) {
+        history::restore(&mut writers.history, &lists.history);
+    }
     let merged = lists.map(|lists| merge(&lists, zone, denylist, allowlist, now_ms, wall_ms()));
     zone.counters().state_loaded.store(LISTS_LOADED, Ordering::Relaxed);
     Some(merged.unwrap_or_default())

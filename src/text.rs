@@ -40,6 +40,12 @@ pub(crate) fn address(network: u64) -> String {
     }
 }
 
+/// An address as it came, IPv4 mapped.
+pub(crate) fn full_address(address: [u8; 16]) -> String {
+    let address = core::net::Ipv6Addr::from(address);
+    address.to_ipv4_mapped().map_or_else(|| address.to_string(), |v4| v4.to_string())
+}
+
 /// Number of an incident, at least eight hexadecimal digits.
 pub(crate) fn incident(id: u64) -> String {
     format!("{id:08x}")

@@ -21,6 +21,7 @@ use crate::ffi::conf::Cycle;
 use crate::ffi::error_log::{Level, Log};
 use crate::ffi::files::Directory;
 use crate::ffi::shm::{self, Shared, SharedMemory};
+use crate::history::{Row, restore, rows};
 use crate::state;
 
 /// Lanes that must be left for each worker when a reload changes their number. Fewer than a new
@@ -163,6 +164,8 @@ fn carry_over(old: &Zone, new: &Zone) -> Option<usize> {
         writers.denylist.insert(&entry, now_ms);
         carried += 1;
     }
+    let history: Vec<_> = rows(&old.history()).into_iter().map(Row::to_words).collect();
+    restore(&mut writers.history, &history);
     for network in old.allowlist().entries().unwrap_or_default() {
         writers.allowlist.insert(&network);
     }

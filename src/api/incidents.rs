@@ -125,8 +125,7 @@ pub(super) fn get(view: &View, id: &str, request: &Request<'_>) -> Result<Step, 
     let mut value = shown(&incident, key, view);
     let mut evidence = explain::incident(&incident);
     evidence["exemplars"] = exemplars(&incident, view);
-    let address = core::net::Ipv6Addr::from(incident.address);
-    let address = address.to_ipv4_mapped().map_or_else(|| address.to_string(), |v4| v4.to_string());
+    let address = text::full_address(incident.address);
     let more = json!({
         "address": (key.kind != SourceKind::Session).then_some(address),
         "first": view.time(incident.first_ms),

@@ -1,6 +1,7 @@
 //! The lease holder at work: records in, denylist out.
 
 mod crowd;
+mod history;
 mod keep;
 mod operator;
 
@@ -21,10 +22,13 @@ use zerocopy::{IntoBytes, transmute};
 use super::{Detector, exempt, now_ms};
 use crate::ffi::clock;
 use crate::ffi::error_log::Level;
+use crate::history::HOUR_MS;
 use crate::housekeeping::Message;
 use crate::request_state::deny_key;
+use crate::state;
 use crate::zone::incident_slot;
 use crowd::Crowds;
+use history::History;
 use keep::Unsaved;
 
 /// Records judged in one turn.
@@ -55,6 +59,7 @@ pub(super) struct Session<'a> {
     batch: Batch,
     decisions: Vec<Decision>,
     crowds: Crowds,
+    history: History<'a>,
     /// Applications as this session last published them.
     published: Vec<Option<Published>>,
     published_ms: u64,
@@ -87,6 +92,7 @@ impl<'a> Session<'a> {
             batch: Batch::default(),
             decisions: Vec::new(),
             crowds: Crowds::default(),
+            history: History::new(writers.history),
             published: Vec::new(),
             published_ms: 0,
             complained_ms: 0,
@@ -96,7 +102,11 @@ impl<'a> Session<'a> {
             session.allowlist.repair();
         }
         session.load();
+        let (history, engine) = (&mut session.history, &session.engine);
+        history.begin(engine.applications(), &session.applications.reader());
         if recovered {
+            // What the dead holder had not saved yet.
+            (session.unsaved.engine, session.unsaved.lists) = (true, true);
             session.engine.repeat_decisions(now_ms(), &mut session.decisions);
             session.enforce();
         }
@@ -244,6 +254,7 @@ impl<'a> Session<'a> {
     /// Writes the statistics that changed, and the gauges.
     fn publish(&mut self, now_ms: u64) {
         self.published_ms = now_ms;
+        let hour = (state::wall_ms() / HOUR_MS) as u32;
         let applications = self.engine.applications();
         self.published.resize(applications.len(), None);
         for (slot, (now, before)) in iter::zip(applications, &mut self.published).enumerate() {
@@ -256,6 +267,7 @@ impl<'a> Session<'a> {
                 let words: [u64; PUBLISHED_WORDS] = transmute!(now);
                 self.applications.write(slot, &words);
                 *before = Some(now);
+                self.history.count(slot, &now.statistics, hour);
             }
         }
         let (live, evicted) = self.engine.sources();

@@ -160,6 +160,10 @@ impl Mapping {
         self.words(self.layout.commands)
     }
 
+    pub(crate) fn history_words(&self) -> &'static [AtomicU64] {
+        self.words(self.layout.history)
+    }
+
     pub(crate) fn incident_words(&self) -> &'static [AtomicU64] {
         self.words(self.layout.incidents)
     }

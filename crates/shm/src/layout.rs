@@ -26,6 +26,10 @@ const LEASE_BYTES: u64 = 192;
 const COUNTERS_BYTES: u64 = 1024;
 /// Entries of the run-time allowlist.
 const ALLOWLIST_SLOTS: usize = 512;
+/// Rows of the history: 30 days of two applications and some more.
+const HISTORY_SLOTS: u32 = 2048;
+/// Data words of a row of the history; with the sequence in front, one cache line.
+pub const HISTORY_WORDS: usize = 7;
 /// Commands that may be under way at the same time.
 const COMMANDS: usize = 32;
 
@@ -229,6 +233,7 @@ pub(crate) struct Layout {
     pub(crate) applications: Region,
     pub(crate) allowlist: Region,
     pub(crate) commands: Region,
+    pub(crate) history: Region,
     pub(crate) engine: Region,
     pub(crate) end: u64,
 }
@@ -262,6 +267,7 @@ impl Layout {
             applications: region(slots(geometry.application_slots, geometry.application_words) * 8),
             allowlist: region(allowlist::words(ALLOWLIST_SLOTS) as u64 * 8),
             commands: region(Commands::words(COMMANDS) as u64 * 8),
+            history: region(slots(HISTORY_SLOTS, HISTORY_WORDS as u32) * 8),
             engine: region(geometry.engine_bytes),
             end: 0,
         };
@@ -298,7 +304,7 @@ mod tests {
             let l = Layout::of(&plan).unwrap();
             let first = [l.header, l.mutex, l.lease, l.counters, l.lanes, l.tags, l.entries];
             let middle = [l.tokens, l.incidents, l.applications, l.allowlist, l.commands];
-            let all = [&first[..], &middle, &[l.engine]].concat();
+            let all = [&first[..], &middle, &[l.history, l.engine]].concat();
             for pair in all.windows(2) {
                 assert!(pair[0].offset + pair[0].bytes <= pair[1].offset, "{l:?}");
                 assert_eq!(pair[1].offset % LINE, 0);

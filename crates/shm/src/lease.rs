@@ -133,6 +133,8 @@ pub struct Writers<'g> {
     pub incidents: SlotsWriter<'g>,
     /// Writes the applications' statistics.
     pub applications: SlotsWriter<'g>,
+    /// Writes the counts of each hour.
+    pub history: SlotsWriter<'g>,
     /// The engine's tables, aligned to 64 bytes. Zero in a new zone; after a recovery the dead
     /// holder may have left any of it half-changed.
     pub engine: &'g mut [u8],
@@ -154,6 +156,7 @@ impl LeaseGuard {
             commands: zone.commands(),
             incidents: SlotsWriter::new(zone.incidents()),
             applications: SlotsWriter::new(zone.applications()),
+            history: SlotsWriter::new(zone.history()),
             engine: self.held.engine(),
         }
     }

@@ -98,7 +98,7 @@ pub use saved::{Lists, SavedError};
 pub use slots::{Slots, SlotsWriter};
 
 #[cfg(not(loom))]
-pub use layout::{Geometry, LAYOUT_VERSION, Needs, TooSmall};
+pub use layout::{Geometry, HISTORY_WORDS, LAYOUT_VERSION, Needs, TooSmall};
 #[cfg(not(loom))]
 pub use lease::{Lease, LeaseError, LeaseGuard, Writers};
 #[cfg(not(loom))]

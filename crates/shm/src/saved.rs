@@ -10,13 +10,14 @@ use core::fmt;
 
 use crate::allowlist::{ALLOW_WORDS, AllowEntry};
 use crate::denylist::{DenyEntry, ENTRY_WORDS, fold};
+use crate::layout::HISTORY_WORDS;
 
 /// "APILISTS".
 const MAGIC: u64 = u64::from_be_bytes(*b"APILISTS");
 /// The version that is written and understood.
-const VERSION: u64 = 1;
-/// Magic, version, words in all, seed, instance, wall clock, monotonic clock, and three counts.
-const HEAD_WORDS: usize = 11;
+const VERSION: u64 = 2;
+/// Magic, version, words in all, seed, instance, wall clock, monotonic clock, and four counts.
+const HEAD_WORDS: usize = 12;
 /// Bytes of an application's name.
 const NAME_MAX: usize = 64;
 const NAME_WORDS: usize = 2 + NAME_MAX / 8;
@@ -40,6 +41,8 @@ pub struct Lists {
     pub denials: Vec<DenyEntry>,
     /// Networks that are let through.
     pub allowed: Vec<AllowEntry>,
+    /// Counts of each hour, as they lie in [`crate::Zone::history`].
+    pub history: Vec<[u64; HISTORY_WORDS]>,
 }
 
 /// Why bytes are refused.
@@ -74,10 +77,11 @@ impl Lists {
     /// The bytes.
     pub fn encode(&self) -> Vec<u8> {
         let allowed: Vec<_> = self.allowed.iter().filter_map(AllowEntry::to_words).collect();
-        let counts = [self.applications.len(), self.denials.len(), allowed.len()];
-        let [names, denials, networks] = counts;
-        let length =
-            HEAD_WORDS + names * NAME_WORDS + denials * ENTRY_WORDS + networks * ALLOW_WORDS + 1;
+        let counts =
+            [self.applications.len(), self.denials.len(), allowed.len(), self.history.len()];
+        let sizes = [NAME_WORDS, ENTRY_WORDS, ALLOW_WORDS, HISTORY_WORDS];
+        let sections = counts.iter().zip(sizes).map(|(count, size)| count * size);
+        let length = HEAD_WORDS + sections.sum::<usize>() + 1;
         let mut words = Vec::with_capacity(length);
         words.extend([MAGIC, VERSION, length as u64, self.seed[0], self.seed[1], self.instance]);
         words.extend([self.wall_ms, self.now_ms]);
@@ -91,6 +95,7 @@ impl Lists {
         }
         words.extend(self.denials.iter().flat_map(|entry| entry.to_words()));
         words.extend(allowed.into_iter().flatten());
+        words.extend(self.history.iter().flatten());
         words.push(checksum(&words));
         words.into_iter().flat_map(u64::to_le_bytes).collect()
     }
@@ -126,9 +131,9 @@ impl Lists {
             rest = left;
             Some(taken)
         };
-        let sections = [(8, NAME_WORDS), (9, ENTRY_WORDS), (10, ALLOW_WORDS)]
+        let sections = [(8, NAME_WORDS), (9, ENTRY_WORDS), (10, ALLOW_WORDS), (11, HISTORY_WORDS)]
             .map(|(count, size)| take(head[count], size));
-        let [Some(names), Some(denials), Some(allowed)] = sections else {
+        let [Some(names), Some(denials), Some(allowed), Some(history)] = sections else {
             return Err(SavedError::Torn);
         };
         Ok(Self {
@@ -139,6 +144,10 @@ impl Lists {
             applications: names.chunks_exact(NAME_WORDS).map(application).collect(),
             denials: denials.chunks_exact(ENTRY_WORDS).filter_map(denial).collect(),
             allowed: allowed.chunks_exact(ALLOW_WORDS).filter_map(network).collect(),
+            history: history
+                .chunks_exact(HISTORY_WORDS)
+                .filter_map(|row| row.try_into().ok())
+                .collect(),
         })
     }
 
@@ -224,6 +233,7 @@ mod tests {
             applications: vec![(7, b"shop".to_vec()), (8, vec![b'x'; 64])],
             denials: (0..5).map(entry).collect(),
             allowed: vec![allow("192.0.2.0/24"), allow("2001:db8::/32")],
+            history: vec![[1; HISTORY_WORDS], [2; HISTORY_WORDS]],
         }
     }
 
@@ -272,7 +282,7 @@ mod tests {
     #[test]
     fn counts_beyond_what_is_there_are_refused() {
         for count in [u64::MAX, 1 << 61, 1000] {
-            for section in 8..11 {
+            for section in 8..12 {
                 let mut words: Vec<u64> = lists().encode().chunks_exact(8).map(to_word).collect();
                 words[section] = count;
                 words.pop();

@@ -8,7 +8,7 @@ use crate::commands::{Command, Commands, Ticket};
 use crate::counters::Counters;
 use crate::denylist::Denylist;
 use crate::lane::{LaneTotals, Lanes, Producer};
-use crate::layout::{Geometry, HEADER_WORDS, LAYOUT_VERSION, MAGIC};
+use crate::layout::{Geometry, HEADER_WORDS, HISTORY_WORDS, LAYOUT_VERSION, MAGIC};
 use crate::lease::Lease;
 use crate::slots::Slots;
 use crate::sync::Ordering;
@@ -165,6 +165,11 @@ impl Zone {
     /// too long.
     pub fn submit(&self, pid: u32, command: &Command) -> Option<Ticket> {
         self.commands().submit(pid, &command.to_words()?, attach::process_exists)
+    }
+
+    /// Counts of each hour; what a row says is the caller's.
+    pub fn history(&self) -> Slots<'static> {
+        Slots::over(self.mapping.history_words(), HISTORY_WORDS)
     }
 
     /// The incidents.

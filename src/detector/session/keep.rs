@@ -36,6 +36,9 @@ impl Session<'_> {
             Ok(Some(lists)) => {
                 let merged = self.merge(&lists);
                 self.tell(&merged, "before the last restart");
+                if lists.seed == self.zone.seed() {
+                    self.history.restore(&lists.history);
+                }
             }
             Ok(None) => {}
             Err(problem) => self.detector.say(Level::Error, problem),
@@ -156,6 +159,7 @@ impl Session<'_> {
                 .map(|slot| (slot.key, slot.name().into_owned().into_bytes()))
                 .collect(),
             denials,
+            history: self.history.rows().map(|row| row.to_words()).collect(),
             allowed: self.allowlist.reader().entries().unwrap_or_default(),
         }
     }

@@ -60,6 +60,14 @@ fn a_scanner_is_seen_explained_lifted_and_served() {
     assert_eq!(incident["address"], attacker(1).to_string());
     assert_eq!(incident["evidence"]["user_agent"], "scan/1.0");
     assert!(!incident["evidence"]["exemplars"].as_array().unwrap().is_empty());
+    let convictions = || -> u64 {
+        let history = get(&nginx, "history?days=1");
+        let hours = history["hours"].as_array().unwrap().iter();
+        hours.filter_map(|row| row["threats"]["vulnerability_scanning"].as_u64()).sum()
+    };
+    assert!(eventually(SOON, || convictions() == 1), "{}", convictions());
+    let history = get(&nginx, "history");
+    assert_eq!(history["top"]["sources"][0]["address"], attacker(1).to_string());
     let path = format!("denylist/{}", entry["id"].as_str().unwrap());
     let lifted = change(&nginx, "DELETE", &path, &Value::Null);
     assert_eq!((lifted.status, lifted.body.len()), (204, 0));
@@ -184,4 +192,32 @@ fn hostile_texts_are_shown_as_texts() {
     assert_eq!(incident["evidence"]["user_agent"], agent);
     let path = incident["evidence"]["exemplars"][0]["path"].as_str().unwrap();
     assert!(path.ends_with("?<b>"), "{path}");
+}
+
+#[test]
+fn history_survives_a_restart_and_is_counted_once() {
+    let mut nginx = start();
+    let mut client = nginx.client_from(neighbour(2));
+    let requests = |nginx: &Nginx| -> u64 {
+        let history = get(nginx, "history?application=shop");
+        let hours = history["hours"].as_array().unwrap();
+        hours.iter().map(|row| row["requests"].as_u64().unwrap()).sum()
+    };
+    for _ in 0..30 {
+        assert_eq!(client.get("/page.html").unwrap().status, 200);
+    }
+    assert!(eventually(SOON, || requests(&nginx) == 30), "{}", requests(&nginx));
+    nginx.reload();
+    let holder = |but: Option<u32>| {
+        let pid = nginx.detecting_pid().filter(|pid| nginx.worker_pids().contains(pid));
+        pid.filter(|pid| Some(*pid) != but)
+    };
+    assert!(eventually(SOON, || holder(None).is_some()));
+    let killed = holder(None).unwrap();
+    nginx.kill9(killed);
+    assert!(eventually(SOON, || holder(Some(killed)).is_some()));
+    nginx.restart();
+    let mut client = nginx.client_from(neighbour(2));
+    assert_eq!(client.get("/page.html").unwrap().status, 200);
+    assert!(eventually(SOON, || requests(&nginx) == 31), "{}", requests(&nginx));
 }
