@@ -135,7 +135,7 @@ endurance: build ## a million addresses, two hundred reloads: nothing is forgott
 	cargo test -p api-abuse-tests --test endurance -- --ignored --nocapture --test-threads 1
 
 # Slow as it is, valgrind suits tests that ask whether, not how fast.
-MEMCHECK_TESTS ?= enforcement:: counting:: identity:: exchanges:: addresses:: secrets:: hostile_
+MEMCHECK_TESTS ?= enforcement:: counting:: identity:: exchanges:: secrets:: protocol::hostile_
 
 .PHONY: memcheck
 memcheck: build ## the module in NGINX under valgrind, over tests of what it does to requests

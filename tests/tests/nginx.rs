@@ -55,3 +55,5 @@ mod state;
 mod status;
 #[path = "nginx/throttle.rs"]
 mod throttle;
+#[path = "nginx/tls.rs"]
+mod tls;

@@ -1,0 +1,71 @@
+//! Every version of HTTP as the world speaks it, over TLS and QUIC.
+
+use std::env;
+use std::fs;
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use api_abuse_tests::nginx::{Nginx, Site, built_with};
+use api_abuse_tests::sites::{attacker, guarded};
+
+/// A site with a certificate of its own making, on 127.0.0.5; over QUIC, too, if NGINX can.
+fn site() -> Site {
+    let path = |name: &str| env::temp_dir().join(format!("{name}-{}.pem", std::process::id()));
+    let (certificate, key) = (path("certificate"), path("key"));
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost"])
+        .arg("-out")
+        .arg(&certificate)
+        .arg("-keyout")
+        .arg(&key)
+        .output()
+        .expect("openssl is installed");
+    assert!(made.status.success(), "{made:?}");
+    let quic = if built_with("http_v3_module") { "listen 127.0.0.5:@port@ quic;" } else { "" };
+    let server = format!(
+        "listen 127.0.0.5:@port@ ssl http2; {quic} root html;
+         ssl_certificate certificate.pem; ssl_certificate_key key.pem;"
+    );
+    let site = guarded(&server)
+        .file("html/page.html", "page")
+        .file("certificate.pem", fs::read(&certificate).unwrap())
+        .file("key.pem", fs::read(&key).unwrap());
+    let _ = (fs::remove_file(certificate), fs::remove_file(key));
+    site.expect("directive is deprecated")
+}
+
+/// Version and status of a GET with curl.
+fn get(nginx: &Nginx, option: &str, host: u16, path: &str) -> String {
+    let output = Command::new("curl")
+        .args(["--silent", "--insecure", option, "--interface", &attacker(host).to_string()])
+        .args(["--output", "/dev/null", "--write-out", "%{http_version} %{http_code}"])
+        .arg(format!("https://127.0.0.5:{}{path}", nginx.address.port()))
+        .output()
+        .expect("curl is installed");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn every_version_over_tls_is_served_recorded_and_denied() {
+    let nginx = site().start();
+    let features = Command::new("curl").arg("--version").output().unwrap().stdout;
+    let quic = String::from_utf8_lossy(&features).contains("HTTP3") && built_with("http_v3_module");
+    let versions = [("--http1.1", "1.1"), ("--http2", "2"), ("--http3-only", "3")];
+    for (host, (option, version)) in (1..).zip(versions) {
+        if version == "3" && !quic {
+            println!("skipped: NGINX or curl has no HTTP/3");
+            continue;
+        }
+        assert_eq!(get(&nginx, option, host, "/page.html"), format!("{version} 200"));
+        let served = (0..60).take_while(|n| {
+            thread::sleep(Duration::from_millis(4));
+            get(&nginx, option, host, &format!("/.env{n}.bak")) != format!("{version} 403")
+        });
+        let served = served.count();
+        assert!((1..=25).contains(&served), "{option}: {served}");
+        assert_eq!(get(&nginx, option, host, "/page.html"), format!("{version} 403"));
+        let entries = nginx.entries_from(attacker(host), served + 3);
+        assert_eq!((entries.len(), entries[served + 1].verdict.as_str()), (served + 3, "DENIED"));
+    }
+}
