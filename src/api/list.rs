@@ -18,7 +18,7 @@ use crate::ffi::response::{Body, Reply};
 
 /// How long a turn takes, microseconds: a fraction of the five milliseconds that other requests of the
 /// worker may wait.
-pub(super) const TURN_US: u64 = 1500;
+pub(super) const TURN_US: u64 = 1000;
 /// Slots that are looked at between two looks at the clock.
 pub(super) const PIECE: usize = 128;
 
@@ -34,6 +34,14 @@ pub(super) trait Table {
 
     /// An entry as JSON; `None` when it is gone.
     fn show(&self, rank: &Self::Rank) -> Option<Value>;
+}
+
+/// How the work goes on.
+enum Step {
+    More,
+    /// In the next turn.
+    Pause,
+    Done,
 }
 
 /// The work on one page.
@@ -57,31 +65,33 @@ impl<T: Table> List<T> {
         Self { table, paging, slot: 0, found, body, unwritten, begun: false }
     }
 
-    /// Does a little; whether all is done.
-    fn step(&mut self) -> io::Result<bool> {
+    /// Does a little.
+    fn step(&mut self) -> io::Result<Step> {
         if self.slot < self.table.slots() {
             let end = self.slot + PIECE;
             self.table.find(self.slot..end, &mut self.found);
             self.slot = end;
-            return Ok(false);
+            // Putting a long list in order takes a turn of its own.
+            let found = self.slot >= self.table.slots();
+            return Ok(if found { Step::Pause } else { Step::More });
         }
         let Some(unwritten) = &mut self.unwritten else {
             self.unwritten = Some(self.select());
             self.body.write_all(b"{\"entries\":[")?;
-            return Ok(false);
+            return Ok(Step::Pause);
         };
         let Some(next) = unwritten.next() else {
             let (total, Paging { offset, limit }) = (self.found.len(), self.paging);
             let end = format!("],\"total\":{total},\"offset\":{offset},\"limit\":{limit}}}");
             self.body.write_all(end.as_bytes())?;
-            return Ok(true);
+            return Ok(Step::Done);
         };
         if let Some(value) = self.table.show(&self.found[next]) {
             let comma = if self.begun { "," } else { "" };
             self.begun = true;
             write!(self.body, "{comma}{value}")?;
         }
-        Ok(false)
+        Ok(Step::More)
     }
 
     /// Puts the page's entries in order, at their place; the others only on the right side of it.
@@ -106,9 +116,9 @@ impl<T: Table> Job for List<T> {
         let end_us = clock::monotonic_us() + TURN_US;
         loop {
             match self.step() {
-                Ok(false) if clock::monotonic_us() < end_us => {}
-                Ok(false) => return Turn::Again(1),
-                Ok(true) => {
+                Ok(Step::More) if clock::monotonic_us() < end_us => {}
+                Ok(Step::More | Step::Pause) => return Turn::Again(1),
+                Ok(Step::Done) => {
                     let body = std::mem::replace(&mut self.body, Body::new(request));
                     return Turn::Reply(page(200, "application/json", body));
                 }
