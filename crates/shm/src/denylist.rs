@@ -84,11 +84,40 @@ impl<'a> Denylist<'a> {
     /// an entry.
     #[inline]
     pub fn find(&self, key: &DenyKey, now_ms: u64) -> Option<DenyEntry> {
-        let place = self.seed.place(key, self.tags.len());
-        // Both words first, so that their cache misses overlap.
-        let tags = place.buckets.map(|bucket| self.tags[bucket].load(Ordering::Acquire));
-        for (bucket, tags) in place.buckets.into_iter().zip(tags) {
-            let mut matches = matching(tags, place.tag);
+        self.find_first(&[*key], now_ms)
+    }
+
+    /// As [`Self::find`], of the first of these keys that has such an entry.
+    #[inline]
+    pub fn find_first<const N: usize>(
+        &self,
+        keys: &[DenyKey; N],
+        now_ms: u64,
+    ) -> Option<DenyEntry> {
+        // The words of all keys first, so that their cache misses overlap.
+        let places = keys.map(|key| self.seed.place(&key, self.tags.len()));
+        let tags = places
+            .map(|place| place.buckets.map(|bucket| self.tags[bucket].load(Ordering::Acquire)));
+        let mut found = None;
+        for ((key, place), tags) in keys.iter().zip(places).zip(tags) {
+            let matches = tags.map(|tags| matching(tags, place.tag));
+            if matches != [0; 2] && found.is_none() {
+                found = self.among(key, place.buckets, matches, now_ms);
+            }
+        }
+        found
+    }
+
+    /// The live entry of `key` among the slots whose tags match. Few look-ups come so far.
+    #[cold]
+    fn among(
+        &self,
+        key: &DenyKey,
+        buckets: [usize; 2],
+        matches: [u64; 2],
+        now_ms: u64,
+    ) -> Option<DenyEntry> {
+        for (bucket, mut matches) in buckets.into_iter().zip(matches) {
             while matches != 0 {
                 let slot = bucket * BUCKET + matches.trailing_zeros() as usize / 8;
                 matches &= matches - 1;

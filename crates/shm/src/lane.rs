@@ -16,8 +16,10 @@
 //! Head and tail count words since the zone was made and never wrap in practice (2^64 words).
 
 mod consumer;
+mod message;
 
 pub use consumer::{Batch, Consumer};
+pub use message::Message;
 
 use crate::sync::{AtomicU64, Edge, Ordering, add_own, release};
 
@@ -68,6 +70,7 @@ impl<'a> Lane<'a> {
 
     /// The two straight pieces of the ring that hold `len` words from `position` on. `len` is at
     /// most the ring's.
+    #[inline]
     fn pieces(&self, position: u64, len: usize) -> [&'a [AtomicU64]; 2] {
         let start = position as usize & (self.ring.len() - 1);
         let first = len.min(self.ring.len() - start);
@@ -195,12 +198,6 @@ impl<'a> Lanes<'a> {
     }
 }
 
-fn store(to: &[AtomicU64], words: &[u64]) {
-    for (to, word) in to.iter().zip(words) {
-        to.store(*word, Ordering::Relaxed);
-    }
-}
-
 /// The pushing side of one lane, held by the process that claimed it. Dropping it frees the lane.
 #[derive(Debug)]
 pub struct Producer<'a> {
@@ -212,29 +209,34 @@ pub struct Producer<'a> {
     head: u64,
 }
 
-impl Producer<'_> {
-    /// Pushes one message. `false` when it does not fit, which is counted: the lane is full, the
-    /// message is empty, or it is longer than the ring less one word.
+impl<'a> Producer<'a> {
+    /// Pushes one message. `false` when it does not fit, as [`Self::reserve`] has it.
     pub fn push(&mut self, words: &[u64]) -> bool {
-        let position = self.tail;
-        let len = u32::try_from(words.len()).unwrap_or(0);
-        if len == 0 || !self.has_room(u64::from(len) + MESSAGE_HEADER_WORDS) {
-            add_own(self.lane.word(DROPPED), 1);
-            return false;
+        self.reserve(words.len()).is_some_and(|mut message| {
+            message.words(words);
+            message.publish()
+        })
+    }
+
+    /// Room for a message of at most `max_len` words, to be written where it will lie. `None` when so
+    /// many do not fit, which is counted: the lane is full, `max_len` is 0, or it is more than the
+    /// ring less one word.
+    #[inline]
+    pub fn reserve(&mut self, max_len: usize) -> Option<Message<'_, 'a>> {
+        let room = u32::try_from(max_len).unwrap_or(0);
+        let fits = room > 0 && self.has_room(u64::from(room) + MESSAGE_HEADER_WORDS);
+        let [header, _] = self.lane.pieces(self.tail, 1);
+        match header.first() {
+            Some(header) if fits => Some(Message::new(self, header, room)),
+            _ => {
+                add_own(self.lane.word(DROPPED), 1);
+                None
+            }
         }
-        let [header, _] = self.lane.pieces(position, 1);
-        store(header, &[message_header(len, position)]);
-        let [first, second] = self.lane.pieces(position + MESSAGE_HEADER_WORDS, words.len());
-        let (before_wrap, after_wrap) = words.split_at(first.len());
-        store(first, before_wrap);
-        store(second, after_wrap);
-        self.tail = position + u64::from(len) + MESSAGE_HEADER_WORDS;
-        self.lane.word(TAIL).store(self.tail, release(Edge::LaneTail));
-        add_own(self.lane.word(PUSHED), 1);
-        true
     }
 
     /// Whether `need` words fit. Looks at the shared head only when the known one is too old.
+    #[inline]
     fn has_room(&mut self, need: u64) -> bool {
         let size = self.lane.ring.len() as u64;
         // A head beyond the tail is corrupt; the difference is then huge: full.

@@ -65,6 +65,21 @@ fn every_field_survives_the_slot() {
 }
 
 #[test]
+fn the_first_key_with_a_live_entry_is_found() {
+    let table = Table::new(64);
+    let mut writer = DenylistWriter::new(table.list());
+    for (n, expires_ms) in [(2, 10), (3, 100), (4, 100)] {
+        writer.insert(&entry(key(n), 50, expires_ms), 0);
+    }
+    let found = |keys: [u64; 3], now_ms| {
+        table.list().find_first(&keys.map(key), now_ms).map(|entry| entry.key.network)
+    };
+    assert_eq!((found([1, 2, 3], 5), found([1, 2, 3], 10)), (Some(2), Some(3)));
+    assert_eq!((found([4, 3, 2], 5), found([9, 8, 4], 5)), (Some(4), Some(4)));
+    assert_eq!((found([1, 8, 9], 5), found([2, 3, 4], 100)), (None, None));
+}
+
+#[test]
 fn tags_are_matched_byte_by_byte() {
     let mut random = Random(3);
     for _ in 0..rounds(10_000) {

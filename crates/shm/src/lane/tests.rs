@@ -192,3 +192,41 @@ fn threads_see_every_message_once_and_in_order() {
     });
     assert_eq!(lanes.totals().consumed, PRODUCERS * per_producer);
 }
+
+#[test]
+fn texts_are_padded_wherever_the_ring_ends() {
+    let memory = memory(Lanes::stride(16));
+    let lanes = Lanes::over(&memory, 16).unwrap();
+    let mut producer = lanes.claim(1, ALL_ALIVE).unwrap();
+    let text: Vec<u8> = (1..=40).collect();
+    for len in (0..=text.len()).cycle().take(500) {
+        let mut message = producer.reserve(8).unwrap();
+        message.words(&[7]);
+        message.bytes(&text[..len]);
+        message.words(&[9]);
+        assert!(message.publish());
+        let mut bytes = text[..len].to_vec();
+        bytes.resize(len.next_multiple_of(8), 0);
+        let words = bytes.chunks(8).map(|word| u64::from_ne_bytes(word.try_into().unwrap()));
+        let expected: Vec<u64> = [7].into_iter().chain(words).chain([9]).collect();
+        assert_eq!(drained(&mut lanes.consumer(), 9), [expected], "{len} bytes");
+    }
+    assert_eq!(lanes.totals().garbage, 0);
+}
+
+#[test]
+fn a_message_that_is_dropped_empty_or_too_long_was_never_there() {
+    let memory = memory(Lanes::stride(16));
+    let lanes = Lanes::over(&memory, 16).unwrap();
+    let mut producer = lanes.claim(1, ALL_ALIVE).unwrap();
+    for _ in 0..20 {
+        producer.reserve(4).unwrap().words(&[1, 2]);
+        assert!(!producer.reserve(4).unwrap().publish());
+        let mut long = producer.reserve(4).unwrap();
+        long.words(&[1, 2, 3]);
+        long.bytes(&[4; 9]);
+        assert!(!long.publish());
+        assert!(producer.push(&[5]));
+        assert_eq!(drained(&mut lanes.consumer(), 9), [[5]]);
+    }
+}
