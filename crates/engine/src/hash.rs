@@ -12,9 +12,18 @@ pub struct Seed(pub [u64; 2]);
 
 impl Seed {
     /// Hash of `bytes` for tables and sketches: fast, keyed, and never zero (zero means *none*).
+    #[inline]
     pub fn table(self, bytes: &[u8]) -> u64 {
+        self.table_of([bytes])
+    }
+
+    /// As [`Self::table`], of several texts. Which of them a byte is in counts.
+    #[inline]
+    pub fn table_of<const N: usize>(self, texts: [&[u8]; N]) -> u64 {
         let mut hasher = FixedState::with_seed(self.0[0]).build_hasher();
-        hasher.write(bytes);
+        for text in texts {
+            hasher.write(text);
+        }
         (hasher.finish() ^ self.0[1]).max(1)
     }
 
@@ -34,6 +43,7 @@ impl Seed {
 }
 
 /// Combines two hashes: multiply-fold, as foldhash and wyhash do.
+#[inline]
 pub fn combine(a: u64, b: u64) -> u64 {
     let product = u128::from(a ^ 0x9e37_79b9_7f4a_7c15) * u128::from(b ^ 0xd1b5_4a32_d192_ed03);
     (product as u64) ^ ((product >> 64) as u64)

@@ -1,7 +1,7 @@
 //! What one finished request tells the detectors, and how it travels through shared memory.
 //!
 //! A record is a fixed head of [`HEAD_WORDS`] words, followed by the bounded texts (application
-//! name, path, query, User-Agent), packed and padded to a word. It is written by NGINX's log phase
+//! name, path, query, User-Agent), each padded to whole words. It is written by NGINX's log phase
 //! and may have been written by an older worker or cut short by a kill: [`RequestRecord::decode`]
 //! takes any words and either understands them or says no.
 
@@ -253,7 +253,7 @@ pub struct RecordHead {
 /// One request, as the detectors see it.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestRecord<'a> {
-    /// The fixed part. The `*_len` fields and the truncation flags are set by [`Self::encode`].
+    /// The fixed part. The `*_len` fields and the truncation flags are set by [`Self::parts`].
     pub head: RecordHead,
     /// Name of the application; empty when the engine's configuration knows it.
     pub application: &'a [u8],
@@ -265,45 +265,71 @@ pub struct RequestRecord<'a> {
     pub user_agent: &'a [u8],
 }
 
+/// A query, which fits, with its secrets written over.
+fn masked<'t>(query: &[u8], room: &'t mut [u8; QUERY_MAX]) -> &'t [u8] {
+    let masked = &mut room[..query.len()];
+    masked.copy_from_slice(query);
+    secret::mask_query(masked);
+    masked
+}
+
 impl<'a> RequestRecord<'a> {
-    /// Writes the record into `words` and returns how many it took. Texts that are too long are cut
-    /// and marked; secrets in the query are written over ([`secret`]).
-    pub fn encode(&self, words: &mut [u64; RECORD_WORDS]) -> usize {
+    /// The record as it travels: the words of its head, and its texts, each of which begins at a word.
+    /// Texts that are too long are cut and marked; secrets in the query are written over ([`secret`]),
+    /// in `room`.
+    #[inline]
+    pub fn parts<'t>(&self, room: &'t mut [u8; QUERY_MAX]) -> ([u64; HEAD_WORDS], [&'t [u8]; 4])
+    where
+        'a: 't,
+    {
         let mut head = self.head;
-        let mut at = HEAD_WORDS * 8;
-        let bytes = words.as_mut_bytes();
-        let mut text = |text: &[u8], max: usize, truncated: u32| -> u16 {
-            let len = text.len().min(max);
-            bytes[at..at + len].copy_from_slice(&text[..len]);
-            at += len;
-            if text.len() > max {
-                head.flags |= truncated;
-            }
-            len as u16
+        let mut cut = |text: &'a [u8], max: usize, truncated: u32| {
+            text.get(..max).map_or(text, |kept| {
+                head.flags |= if kept.len() < text.len() { truncated } else { 0 };
+                kept
+            })
         };
-        let application_len = text(self.application, APPLICATION_MAX, 0);
-        let path_len = text(self.path, PATH_MAX, flags::PATH_TRUNCATED);
-        let query_len = text(self.query, QUERY_MAX, flags::QUERY_TRUNCATED);
-        let query_start = HEAD_WORDS * 8 + usize::from(application_len) + usize::from(path_len);
-        let user_agent_len = text(self.user_agent, USER_AGENT_MAX, flags::USER_AGENT_TRUNCATED);
-        let end = at.next_multiple_of(8);
-        bytes[at..end].fill(0);
-        secret::mask_query(&mut bytes[query_start..query_start + usize::from(query_len)]);
-        head.application_len = application_len;
-        head.path_len = path_len;
-        head.query_len = query_len;
-        head.user_agent_len = user_agent_len;
-        bytes[..HEAD_WORDS * 8].copy_from_slice(head.as_bytes());
-        end / 8
+        let application = cut(self.application, APPLICATION_MAX, 0);
+        let path = cut(self.path, PATH_MAX, flags::PATH_TRUNCATED);
+        let query = cut(self.query, QUERY_MAX, flags::QUERY_TRUNCATED);
+        let query = if query.is_empty() { query } else { masked(query, room) };
+        let user_agent = cut(self.user_agent, USER_AGENT_MAX, flags::USER_AGENT_TRUNCATED);
+        head.application_len = application.len() as u16;
+        head.path_len = path.len() as u16;
+        head.query_len = query.len() as u16;
+        head.user_agent_len = user_agent.len() as u16;
+        (zerocopy::transmute!(head), [application, path, query, user_agent])
+    }
+
+    /// Writes the record into `words` and returns how many it took.
+    pub fn encode(&self, words: &mut [u64; RECORD_WORDS]) -> usize {
+        let mut room = [0; QUERY_MAX];
+        let (head, texts) = self.parts(&mut room);
+        words[..HEAD_WORDS].copy_from_slice(&head);
+        let mut at = HEAD_WORDS;
+        for text in texts {
+            let end = at + text.len().div_ceil(8);
+            let (whole, padding) = words[at..end].as_mut_bytes().split_at_mut(text.len());
+            whole.copy_from_slice(text);
+            padding.fill(0);
+            at = end;
+        }
+        at
     }
 
     /// Reads a record from the words of one message; `None` when they are no record.
     pub fn decode(words: &'a [u64]) -> Option<Self> {
-        let (head, texts) = RecordHead::read_from_prefix(words.as_bytes()).ok()?;
-        let (application, texts) = texts.split_at_checked(head.application_len.into())?;
-        let (path, texts) = texts.split_at_checked(head.path_len.into())?;
-        let (query, texts) = texts.split_at_checked(head.query_len.into())?;
-        let (user_agent, _) = texts.split_at_checked(head.user_agent_len.into())?;
+        let (head, mut texts) = RecordHead::read_from_prefix(words.as_bytes()).ok()?;
+        let mut text = |len: u16| {
+            let len = usize::from(len);
+            let (padded, rest) = texts.split_at_checked(len.next_multiple_of(8))?;
+            texts = rest;
+            Some(&padded[..len])
+        };
+        let application = text(head.application_len)?;
+        let path = text(head.path_len)?;
+        let query = text(head.query_len)?;
+        let user_agent = text(head.user_agent_len)?;
         Some(Self { head, application, path, query, user_agent })
     }
 
