@@ -24,6 +24,7 @@ pub(crate) mod headers;
 pub(crate) mod phase;
 pub(crate) mod process;
 pub(crate) mod realip;
+pub(crate) mod remembered;
 pub(crate) mod request;
 pub(crate) mod response;
 pub(crate) mod shm;

@@ -15,7 +15,8 @@ use crate::client::Client;
 use crate::conf::{LocationConf, Mode, Selector};
 use crate::ffi::body::WatchedBody;
 use crate::ffi::conf::ComplexValue;
-use crate::ffi::request::{Location, Request};
+use crate::ffi::remembered::{KeptText, Location};
+use crate::ffi::request::Request;
 use crate::worker::Worker;
 use crate::zone;
 
@@ -26,14 +27,16 @@ const EARLY_ERRORS: [u16; 10] = [400, 408, 411, 414, 431, 494, 495, 496, 497, 50
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RequestState {
     pub(crate) application: u64,
-    pub(crate) name: ApplicationName,
+    /// The application's name where it comes from a variable, so that the detectors do not know it
+    /// yet.
+    pub(crate) variable_name: Option<KeptText>,
     /// Client address, IPv4 mapped; zero: a unix socket.
     pub(crate) address: [u8; 16],
     pub(crate) client: Client,
     /// Keyed hash of the session, 0 for none.
     pub(crate) session: u64,
     /// The location that it was judged by.
-    pub(crate) location: Option<Location>,
+    pub(crate) location: Location,
     /// What looks at its body.
     pub(crate) body: Option<WatchedBody>,
     pub(crate) verdict: Verdict,
@@ -42,47 +45,24 @@ pub(crate) struct RequestState {
     /// Whether NGINX gave up on the request before it looked for its location.
     pub(crate) early: bool,
     /// The denylist entry that it met.
-    pub(crate) met: Option<DenyEntry>,
+    pub(crate) met: Option<Met>,
 }
 
-/// Name of a request's application.
+/// What a denylist entry says of the request that met it. The rest of its key is the request's.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct ApplicationName {
-    bytes: [u8; APPLICATION_MAX],
-    len: u8,
-    /// Whether it comes from a variable, so that the detectors do not know it yet.
-    pub(crate) variable: bool,
+pub(crate) struct Met {
+    kind: SourceKind,
+    pub(crate) threat: u8,
+    action: u8,
+    pub(crate) confidence: u8,
+    pub(crate) incident: u64,
 }
 
-impl Default for RequestState {
-    fn default() -> Self {
-        Self {
-            application: 0,
-            name: ApplicationName { bytes: [0; APPLICATION_MAX], len: 0, variable: false },
-            address: [0; 16],
-            client: Client::default(),
-            session: 0,
-            location: None,
-            body: None,
-            verdict: Verdict::Passed,
-            blocking: false,
-            early: false,
-            met: None,
-        }
-    }
-}
-
-impl ApplicationName {
-    /// A name from the configuration, or the value of a variable, cut to what is kept of a name.
-    fn new(name: &[u8], variable: bool) -> Self {
-        let len = name.len().min(APPLICATION_MAX);
-        let mut bytes = [0; APPLICATION_MAX];
-        bytes[..len].copy_from_slice(&name[..len]);
-        Self { bytes, len: len as u8, variable }
-    }
-
-    pub(crate) fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..usize::from(self.len)]
+impl Met {
+    fn of(entry: &DenyEntry) -> Option<Self> {
+        let DenyEntry { threat, action, confidence, incident, .. } = *entry;
+        let kind = SourceKind::from_u8(entry.key.kind)?;
+        Some(Self { kind, threat, action, confidence, incident })
     }
 }
 
@@ -90,22 +70,23 @@ impl RequestState {
     /// Judges a request by the location that it is in now; `None` when nothing is done there.
     pub(crate) fn judge(request: &Request<'_>, worker: &Worker) -> Option<Self> {
         let conf = request.location_conf();
-        let (application, name) = application(request, conf, worker)?;
+        let Named { key, variable_name, policy } = application(request, conf, worker)?;
         let address = request.address();
         let session = first(request, conf.session.as_deref().unwrap_or_default());
         let mut state = Self {
-            application,
-            name,
+            application: key,
+            variable_name,
             address: address.unwrap_or_default(),
             client: client(request, conf, worker.seed),
             session: session.map_or(0, |value| worker.seed.secret(value)),
-            location: Some(request.location()),
+            location: request.location(),
+            body: None,
+            verdict: Verdict::Passed,
             blocking: conf.mode() == Mode::Block,
             early: !request.was_located()
                 || request.is_internal() && EARLY_ERRORS.contains(&request.error_status()),
-            ..Self::default()
+            met: None,
         };
-        let policy = request.main_conf().policy(application);
         let named = |set: fn(&Policy) -> &CidrSet| {
             let set = policy.map(set);
             set.zip(address).is_some_and(|(set, address)| set.contains(address))
@@ -120,8 +101,8 @@ impl RequestState {
             state.verdict = denied[usize::from(state.blocking)];
         } else if address.is_some() {
             // Who comes through a unix socket has no address to be denied by.
-            state.met = state.look_up(worker);
-            state.verdict = state.met.map_or(Verdict::Passed, |met| state.verdict_on(&met, worker));
+            state.met = state.look_up(worker).as_ref().and_then(Met::of);
+            state.verdict = state.met.map_or(Verdict::Passed, |met| state.verdict_on(met, worker));
         }
         Some(state)
     }
@@ -136,23 +117,45 @@ impl RequestState {
         Self { verdict, ..self }
     }
 
-    /// The client: address and fingerprint.
-    fn client_key(&self) -> SourceKey {
-        SourceKey::client(self.address, self.client.fingerprint)
+    /// The source of one kind that the request came from.
+    fn source_of(&self, kind: SourceKind) -> SourceKey {
+        match kind {
+            SourceKind::Address => SourceKey::address(self.address),
+            SourceKind::Client => SourceKey::client(self.address, self.client.fingerprint),
+            SourceKind::Session => SourceKey::session(self.session),
+        }
     }
 
-    /// The keys that the request may be denied by, the narrowest first.
-    fn keys(&self) -> impl Iterator<Item = SourceKey> {
-        let session = (self.session != 0).then(|| SourceKey::session(self.session));
-        session.into_iter().chain([self.client_key(), SourceKey::address(self.address)])
+    fn deny_key(&self, kind: SourceKind) -> DenyKey {
+        deny_key(self.application, self.source_of(kind))
     }
 
+    /// The entry that the request may be denied by, of its narrowest key first.
     fn look_up(&self, worker: &Worker) -> Option<DenyEntry> {
-        self.keys().find_map(|key| worker.denied(&deny_key(self.application, key)))
+        let [client, address] =
+            [SourceKind::Client, SourceKind::Address].map(|kind| self.deny_key(kind));
+        if self.session == 0 {
+            return worker.denied(&[client, address]);
+        }
+        worker.denied(&[self.deny_key(SourceKind::Session), client, address])
+    }
+
+    /// The key of the entry that it met.
+    pub(crate) fn met_key(&self) -> Option<DenyKey> {
+        self.met.map(|met| self.deny_key(met.kind))
+    }
+
+    /// The application's name.
+    pub(crate) fn name<'r>(&self, request: &'r Request<'_>) -> &'r [u8] {
+        match (&self.variable_name, self.location.conf(request).selector()) {
+            (Some(name), _) => name.of(request),
+            (None, Some(Selector::Named(application))) => &application.name,
+            (None, _) => b"",
+        }
     }
 
     /// What an entry means here. An application whose circuit breaker is open denies nobody.
-    fn verdict_on(&self, met: &DenyEntry, worker: &Worker) -> Verdict {
+    fn verdict_on(&self, met: Met, worker: &Worker) -> Verdict {
         let enforced = self.blocking && !zone::is_tripped(&worker.zone, self.application);
         match (Action::from_u8(met.action), enforced) {
             (Some(Action::Throttle), true) => Verdict::Throttled,
@@ -167,30 +170,39 @@ impl RequestState {
         self.met.and_then(|met| Threat::from_u8(met.threat))
     }
 
-    /// Who the request came from: the key that it was denied by, or else its narrowest key. `None`
+    /// Who the request came from: the key that it was denied by, or else the client. `None`
     /// when it has no address.
     pub(crate) fn source(&self) -> Option<SourceKey> {
-        let met = self.met.and_then(|met| source_key(&met.key));
-        (self.address != [0; 16]).then(|| met.unwrap_or(self.client_key()))
+        let kind = self.met.map_or(SourceKind::Client, |met| met.kind);
+        (self.address != [0; 16]).then(|| self.source_of(kind))
     }
 }
 
-/// The application of requests in this location: its key and its name.
-fn application(
-    request: &Request<'_>,
-    conf: &LocationConf,
+/// The application of requests in a location.
+struct Named<'r> {
+    key: u64,
+    variable_name: Option<KeptText>,
+    policy: Option<&'r Policy>,
+}
+
+fn application<'r>(
+    request: &'r Request<'_>,
+    conf: &'r LocationConf,
     worker: &Worker,
-) -> Option<(u64, ApplicationName)> {
+) -> Option<Named<'r>> {
     match conf.selector()? {
         Selector::Off => None,
         Selector::Named(application) => {
-            Some((application.key(), ApplicationName::new(&application.name, false)))
+            let policy = application.policy();
+            Some(Named { key: application.key(), variable_name: None, policy })
         }
         Selector::Variable(value) => {
             // As with auth_basic, a value of "off" turns it off like the word in the configuration.
             let value = request.evaluate(*value).filter(|value| !matches!(*value, b"" | b"off"))?;
-            let name = ApplicationName::new(value, true);
-            Some((worker.seed.table(name.as_bytes()), name))
+            let name = value.get(..APPLICATION_MAX).unwrap_or(value);
+            let key = worker.seed.table(name);
+            let policy = request.main_conf().policy(key);
+            Some(Named { key, variable_name: Some(request.keep(name)?), policy })
         }
     }
 }
@@ -210,8 +222,8 @@ fn client(request: &Request<'_>, conf: &LocationConf, seed: Seed) -> Client {
 
 /// What identified the session when the request was judged.
 pub(crate) fn session<'r>(request: &'r Request<'_>, state: &RequestState) -> Option<&'r [u8]> {
-    let conf = state.location.filter(|_| state.session != 0)?.conf(request);
-    first(request, conf.session.as_deref().unwrap_or_default())
+    let conf = state.location.conf(request);
+    first(request, conf.session.as_deref().filter(|_| state.session != 0)?)
 }
 
 /// The first of the values that is not empty.

@@ -1,4 +1,5 @@
-//! How sources, incidents and times are written, in logs, variables and answers alike.
+//! How sources, incidents and times are written, in logs, variables and answers alike, and how the
+//! text of headers is looked at.
 
 use api_abuse_engine::source::{SourceKey, SourceKind, address_of};
 use api_abuse_shm::DenyKey;
@@ -95,4 +96,14 @@ fn civil(days: u64) -> (u64, u64, u64) {
     let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
     let year = year_of_era + era * 400 + u64::from(month <= 2);
     (year, month, day)
+}
+
+/// Whether `text` begins with `prefix`, which is in lower case, in any case of ASCII letters. The
+/// length is a constant, so that this is a few instructions and no loop.
+pub(crate) fn starts_with<const N: usize>(text: &[u8], prefix: &[u8; N]) -> bool {
+    text.first_chunk().is_some_and(|start: &[u8; N]| {
+        let mut start = *start;
+        start.make_ascii_lowercase();
+        start == *prefix
+    })
 }

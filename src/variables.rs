@@ -66,7 +66,7 @@ fn incident(request: &Request<'_>) -> Option<Cow<'static, [u8]>> {
 
 /// The application that the request belongs to.
 fn application(request: &Request<'_>) -> Option<Cow<'static, [u8]>> {
-    Some(state(request)?.name.as_bytes().to_vec().into())
+    Some(state(request)?.name(request).to_vec().into())
 }
 
 /// Who the request came from, in the words of [`text::source`]: the key that it was denied by, or

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use api_abuse_engine::hash::Seed;
-use api_abuse_engine::record::{RECORD_WORDS, RequestRecord};
+use api_abuse_engine::record::{QUERY_MAX, RECORD_WORDS, RequestRecord};
 use api_abuse_engine::{ApplicationConfig, Config};
 use api_abuse_shm::{DenyEntry, DenyKey, Denylist, Producer, Rate, Zone};
 
@@ -120,9 +120,9 @@ impl Worker {
         }
     }
 
-    /// The live entry of a key.
-    pub(crate) fn denied(&self, key: &DenyKey) -> Option<DenyEntry> {
-        self.denylist.find(key, clock::cached_ms())
+    /// The live entry of the first of these keys that has one.
+    pub(crate) fn denied<const N: usize>(&self, keys: &[DenyKey; N]) -> Option<DenyEntry> {
+        self.denylist.find_first(keys, clock::cached_ms())
     }
 
     /// Hands a record to the detector. A lane that is full counts what it drops.
@@ -131,9 +131,14 @@ impl Worker {
             self.zone.counters().no_lane.fetch_add(1, Ordering::Relaxed);
             return;
         };
-        let mut words = [0; RECORD_WORDS];
-        let len = record.encode(&mut words);
-        if lane.push(&words[..len]) {
+        let mut room = [0; QUERY_MAX];
+        let (head, texts) = record.parts(&mut room);
+        let Some(mut message) = lane.reserve(RECORD_WORDS) else { return };
+        message.words(&head);
+        for text in texts {
+            message.bytes(text);
+        }
+        if message.publish() {
             self.doorbell.ring();
         }
     }

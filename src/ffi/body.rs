@@ -72,8 +72,8 @@ unsafe extern "C" fn filter_body(r: *mut ngx_http_request_t, chain: *mut ngx_cha
 /// `chain` must be NULL or a valid chain.
 unsafe fn look(request: &Request<'_>, chain: *const ngx_chain_t) {
     let Some(state) = request.state().filter(|_| request.is_main()) else { return };
-    let (Some(body), Some(location)) = (state.body, state.location) else { return };
-    let Some(identity) = &location.conf(request).identity else { return };
+    let Some(body) = state.body else { return };
+    let Some(identity) = &state.location.conf(request).identity else { return };
     // SAFETY: made by watch_body; nobody else holds a reference to it.
     let reader = unsafe { &mut *body.0.as_ptr() };
     let mut link = chain;

@@ -1,6 +1,5 @@
 //! A request, as far as the module looks at it.
 
-use core::ffi::c_void;
 use core::marker::PhantomData;
 use core::net::{Ipv4Addr, Ipv6Addr};
 use core::ptr::{self, NonNull};
@@ -8,9 +7,9 @@ use core::slice;
 
 use ngx::core::Pool;
 use ngx::ffi::{
-    NGX_HTTP_VERSION_9, ngx_http_complex_value, ngx_http_core_loc_conf_t, ngx_http_core_module,
-    ngx_http_finalize_request, ngx_http_request_t, ngx_http_upstream_state_t, ngx_int_t,
-    ngx_msec_t, ngx_pool_cleanup_add, ngx_str_t, ngx_table_elt_t,
+    NGX_HTTP_GET, NGX_HTTP_VERSION_9, ngx_http_complex_value, ngx_http_core_loc_conf_t,
+    ngx_http_core_module, ngx_http_finalize_request, ngx_http_request_t, ngx_http_upstream_state_t,
+    ngx_int_t, ngx_msec_t, ngx_str_t, ngx_table_elt_t,
 };
 
 use crate::conf::{LocationConf, MainConf};
@@ -18,7 +17,6 @@ use crate::ffi::clock;
 use crate::ffi::conf::ComplexValue;
 use crate::ffi::headers::Headers;
 use crate::module;
-use crate::request_state::RequestState;
 
 /// A request during one callback. NGINX's pointers in it may be NULL at any time: a request that
 /// could not be parsed has no URI, no method and no headers, and is still logged.
@@ -79,11 +77,6 @@ impl Request<'_> {
     pub(crate) fn location_conf(&self) -> &LocationConf {
         // SAFETY: as in main_conf.
         unsafe { &*(*self.raw().loc_conf.add(module::context_index())).cast::<LocationConf>() }
-    }
-
-    /// The location that the request is in now, to be remembered.
-    pub(crate) fn location(&self) -> Location {
-        Location(NonNull::from(self.location_conf()))
     }
 
     /// The value for this request, in its pool; `None` when there is no memory.
@@ -176,6 +169,11 @@ impl Request<'_> {
         unsafe { bytes(&self.raw().method_name) }
     }
 
+    /// Whether the client sent GET: NGINX understood it so, and no redirect made it of another method.
+    pub(crate) fn is_sent_get(&self) -> bool {
+        self.raw().method == NGX_HTTP_GET as usize && !self.is_internal()
+    }
+
     /// Raw path and query as received, whatever redirects followed.
     pub(crate) fn unparsed_uri(&self) -> &[u8] {
         // SAFETY: empty or valid as long as the request.
@@ -257,73 +255,6 @@ impl Request<'_> {
         let total = answered.filter(|time| *time != ngx_msec_t::MAX).sum::<ngx_msec_t>();
         (!states.is_empty()).then(|| u32::try_from(total).unwrap_or(u32::MAX - 1))
     }
-
-    /// What the module remembers of the request.
-    pub(crate) fn state(&self) -> Option<&RequestState> {
-        // SAFETY: the request's contexts have a slot for every http module; ours holds NULL or what
-        // remember() put there. Nobody changes it after that.
-        let context = unsafe { *self.raw().ctx.add(module::context_index()) };
-        if !context.is_null() {
-            // SAFETY: see above.
-            return unsafe { context.cast::<RequestState>().as_ref() };
-        }
-        // An internal redirect cleared the contexts, but not the pool's cleanups.
-        let redirected = self.is_internal() || self.raw().filter_finalize() != 0;
-        redirected.then(|| self.state_from_cleanup()).flatten()
-    }
-
-    fn state_from_cleanup(&self) -> Option<&RequestState> {
-        let ours = forget_state as unsafe extern "C" fn(*mut c_void) as usize;
-        // SAFETY: the pool's list of cleanups ends with NULL. Those with our handler were made by
-        // remember().
-        unsafe {
-            let mut cleanup = (*self.raw().pool).cleanup;
-            while let Some(entry) = cleanup.as_ref() {
-                if entry.handler.map(|handler| handler as usize) == Some(ours) {
-                    return entry.data.cast::<RequestState>().as_ref();
-                }
-                cleanup = entry.next;
-            }
-        }
-        None
-    }
-
-    /// Remembers `state` until the request is freed, through internal redirects. Once for each
-    /// request; does nothing when there is no memory.
-    pub(crate) fn remember(&self, state: RequestState) {
-        // SAFETY: the pool aligns what it hands out for any of NGINX's structures, and for ours by
-        // the assertion below. RequestState needs no drop.
-        unsafe {
-            let cleanup = ngx_pool_cleanup_add(self.raw().pool, size_of::<RequestState>());
-            if let Some(cleanup) = cleanup.as_mut() {
-                cleanup.data.cast::<RequestState>().write(state);
-                cleanup.handler = Some(forget_state);
-                *self.raw().ctx.add(module::context_index()) = cleanup.data;
-            }
-        }
-    }
-}
-
-/// A location that a request was in.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Location(NonNull<LocationConf>);
-
-impl Location {
-    /// What holds there; asked for by the request that was there.
-    pub(crate) fn conf<'r>(self, _request: &'r Request<'_>) -> &'r LocationConf {
-        // SAFETY: a configuration outlives the requests that are served with it.
-        unsafe { self.0.as_ref() }
-    }
-}
-
-const _: () = assert!(align_of::<RequestState>() <= ngx::ffi::NGX_ALIGNMENT);
-const _: () = assert!(!core::mem::needs_drop::<RequestState>());
-
-/// Has nothing to free: it is how the state is found again. It does something of its own, so that
-/// the linker cannot merge it with another function and give both one address.
-unsafe extern "C" fn forget_state(data: *mut c_void) {
-    // SAFETY: the pool hands back what remember() wrote, just before it frees it.
-    unsafe { data.cast::<RequestState>().write(RequestState::default()) };
 }
 
 /// Headers that NGINX finds while it parses.
@@ -340,7 +271,7 @@ pub(crate) enum KnownHeader {
 ///
 /// `text` must be empty or point to bytes that live for `'a`.
 pub(super) unsafe fn bytes<'a>(text: &ngx_str_t) -> &'a [u8] {
-    if text.len == 0 || text.data.is_null() {
+    if text.data.is_null() {
         return &[];
     }
     // SAFETY: the caller's promise.

@@ -6,7 +6,7 @@ use api_abuse_engine::record::Verdict;
 use crate::ffi::body::WatchedBody;
 use crate::ffi::request::{KnownHeader, Request};
 use crate::request_state::RequestState;
-use crate::worker;
+use crate::worker::{self, Worker};
 
 /// Status of an answer to a throttled source.
 const TOO_MANY_REQUESTS: u16 = 429;
@@ -20,30 +20,25 @@ pub(crate) enum Outcome {
     Deny(u16),
 }
 
-/// Has the body looked at as it comes, where `api_abuse_identity` names fields of it.
-fn watch_body(request: &Request<'_>) -> Option<WatchedBody> {
-    let identity = request.location_conf().identity.as_ref()?;
-    if identity.fields.is_empty() || request.content_length() == 0 {
-        return None;
-    }
-    let content_type = request.header(KnownHeader::ContentType).unwrap_or_default();
-    let seed = worker::with(|worker| worker.seed)?;
-    request.watch_body(&Reader::new(content_type, seed))
-}
-
 /// Judges a request at its first pass through an enabled location. Later passes are those of
 /// internal redirects, the page that says why a request was denied among them: they pass.
 pub(crate) fn handle(request: &Request<'_>) -> Outcome {
     if !request.is_main() || !request.main_conf().in_use() || request.state().is_some() {
         return Outcome::Pass;
     }
-    let judged = worker::with(|worker| RequestState::judge(request, worker)).flatten();
-    let Some(mut state) = judged else { return Outcome::Pass };
-    let wait_ms = slow_down(&mut state);
-    if state.verdict == Verdict::Passed {
-        state.body = watch_body(request);
+    worker::with(|worker| judge(request, worker)).unwrap_or(Outcome::Pass)
+}
+
+fn judge(request: &Request<'_>, worker: &Worker) -> Outcome {
+    let Some(mut state) = RequestState::judge(request, worker) else { return Outcome::Pass };
+    let mut wait_ms = 0;
+    if matches!(state.verdict, Verdict::Throttled | Verdict::ThrottledMonitor) {
+        wait_ms = slow_down(&mut state, worker);
     }
-    request.remember(state);
+    if state.verdict == Verdict::Passed {
+        state.body = watch_body(request, worker);
+    }
+    request.remember(&state);
     match state.verdict {
         Verdict::Denied => {
             request.add_header("Cache-Control", "no-store");
@@ -58,14 +53,22 @@ pub(crate) fn handle(request: &Request<'_>) -> Outcome {
     }
 }
 
+/// Has the body looked at as it comes, where `api_abuse_identity` names fields of it.
+#[inline]
+fn watch_body(request: &Request<'_>, worker: &Worker) -> Option<WatchedBody> {
+    let identity = request.location_conf().identity.as_ref()?;
+    if identity.fields.is_empty() || request.content_length() == 0 {
+        return None;
+    }
+    let content_type = request.header(KnownHeader::ContentType).unwrap_or_default();
+    request.watch_body(&Reader::new(content_type, worker.seed))
+}
+
 /// Lets a throttled source do what its rate allows, in `monitor` mode as in `block` mode. What is
 /// beyond waits for so many milliseconds.
-fn slow_down(state: &mut RequestState) -> u64 {
-    let (Verdict::Throttled | Verdict::ThrottledMonitor, Some(met)) = (state.verdict, state.met)
-    else {
-        return 0;
-    };
-    if let Some(Err(wait_ms)) = worker::with(|worker| worker.take_token(&met.key)) {
+#[cold]
+fn slow_down(state: &mut RequestState, worker: &Worker) -> u64 {
+    if let Some(Err(wait_ms)) = state.met_key().map(|key| worker.take_token(&key)) {
         return wait_ms;
     }
     state.verdict = Verdict::Passed;

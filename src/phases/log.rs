@@ -8,6 +8,7 @@ use api_abuse_engine::secret;
 use crate::ffi::clock;
 use crate::ffi::request::{KnownHeader, Request};
 use crate::request_state::{self, RequestState};
+use crate::text::starts_with;
 use crate::worker;
 
 /// Pushes the record of a finished request into the worker's lane.
@@ -19,19 +20,24 @@ pub(crate) fn handle(request: &Request<'_>) {
     if !request.is_main() || !request.main_conf().in_use() {
         return;
     }
-    let judged_before = request.state().copied();
-    let state = judged_before.or_else(|| {
-        let late = worker::with(|worker| RequestState::judge(request, worker)).flatten();
-        late.map(RequestState::not_enforced)
-    });
-    let Some(state) = state else { return };
-    let without_session = without_session(request, &state);
+    let late;
+    let state = match request.state() {
+        Some(state) => state,
+        None => match judge_late(request) {
+            Some(state) => {
+                late = state;
+                &late
+            }
+            None => return,
+        },
+    };
+    let without_session = without_session(request, state);
     let uri = without_session.as_deref().unwrap_or_else(|| request.unparsed_uri());
     let (path, query) = split_uri(uri);
     worker::with_mut(|worker| {
         worker.push(&RequestRecord {
-            head: head(request, &state, path, worker.seed),
-            application: if state.name.variable { state.name.as_bytes() } else { b"" },
+            head: head(request, state, path, worker.seed),
+            application: state.variable_name.as_ref().map_or(b"", |name| name.of(request)),
             path,
             query,
             user_agent: request.header(KnownHeader::UserAgent).unwrap_or_default(),
@@ -39,11 +45,18 @@ pub(crate) fn handle(request: &Request<'_>) {
     });
 }
 
+/// The state of a request that the access phase never saw.
+#[cold]
+fn judge_late(request: &Request<'_>) -> Option<RequestState> {
+    let judged = worker::with(|worker| RequestState::judge(request, worker)).flatten();
+    judged.map(RequestState::not_enforced)
+}
+
 /// The fixed part of a record. Its text lengths are filled in when it is encoded.
 fn head(request: &Request<'_>, state: &RequestState, path: &[u8], seed: Seed) -> RecordHead {
     let authorization = request.header(KnownHeader::Authorization);
     let referer = Referer::of(request);
-    let endpoint = state.location.and_then(|location| location.conf(request).endpoint);
+    let endpoint = state.location.conf(request).endpoint.as_ref();
     let said = endpoint.map_or(0, |endpoint| endpoint.outcomes.flags(request.status()));
     let early = if state.early { flags::EARLY } else { 0 };
     RecordHead {
@@ -76,8 +89,7 @@ fn head(request: &Request<'_>, state: &RequestState, path: &[u8], seed: Seed) ->
 
 /// The account that the request named, as `api_abuse_identity` has it; 0 for none.
 fn account(request: &Request<'_>, state: &RequestState, seed: Seed) -> u64 {
-    let location = state.location.map(|location| location.conf(request));
-    let Some(conf) = location.and_then(|location| location.identity.as_ref()) else { return 0 };
+    let Some(conf) = &state.location.conf(request).identity else { return 0 };
     let fields = state.body.map(|body| body.found(request)).unwrap_or_default();
     let variables = conf.variables.iter().filter_map(|value| request.evaluate(*value));
     let variables = variables.map(|value| identity::account(seed, value));
@@ -86,6 +98,9 @@ fn account(request: &Request<'_>, state: &RequestState, seed: Seed) -> u64 {
 
 /// The target with the session written over, when it is in it: `/;session=…`, `?s=…`.
 fn without_session(request: &Request<'_>, state: &RequestState) -> Option<Vec<u8>> {
+    if state.session == 0 {
+        return None;
+    }
     let uri = request.unparsed_uri();
     // A path alone has a session in a parameter of it, if at all.
     uri.iter().position(|byte| matches!(byte, b'?' | b';'))?;
@@ -106,6 +121,9 @@ fn split_uri(uri: &[u8]) -> (&[u8], &[u8]) {
 /// The method that the client sent. An error page turns NGINX's own into GET, so it is taken from
 /// the request line.
 fn method(request: &Request<'_>) -> Method {
+    if request.is_sent_get() && was_understood(request) {
+        return Method::Get;
+    }
     let line = request.request_line();
     match line.iter().position(|byte| *byte == b' ') {
         Some(space) => Method::from_name(&line[..space]),
@@ -131,14 +149,17 @@ fn was_understood(request: &Request<'_>) -> bool {
 
 /// What the response says.
 fn response_flags(request: &Request<'_>) -> u32 {
-    let mut found = 0;
     let content_type = request.response_type();
-    let starts_with = |prefix: &[u8]| {
-        content_type.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
-    };
-    if starts_with(b"text/html") {
+    // The first letter of the subtype rules out most of the others.
+    let html = matches!(content_type.get(5), Some(b'h' | b'H'));
+    let json = matches!(content_type.get(12), Some(b'j' | b'J' | b'p' | b'P'));
+    let mut found = 0;
+    if html && starts_with(content_type, b"text/html") {
         found |= flags::HTML;
-    } else if starts_with(b"application/json") || starts_with(b"application/problem+json") {
+    } else if json
+        && (starts_with(content_type, b"application/json")
+            || starts_with(content_type, b"application/problem+json"))
+    {
         found |= flags::JSON;
     }
     for header in request.headers_out().filter(|header| header.is_set()) {
