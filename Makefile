@@ -142,6 +142,11 @@ memcheck: build ## the module in NGINX under valgrind, over tests of what it doe
 	MEMCHECK_NGINX="$(NGINX_BINARY)" NGINX_BINARY=$(abspath tests/scripts/nginx-memcheck) \
 	cargo test -p api-abuse-tests --test nginx -- --test-threads 1 $(MEMCHECK_TESTS)
 
+.PHONY: check-instructions
+check-instructions: build ## that the module adds no more instructions to a request than it did
+	cargo build --release -p api-abuse-tests --bin bench_instructions
+	$(TARGET)/release/bench_instructions --check
+
 .PHONY: bench-instructions
 bench-instructions: build ## instructions that the module adds to a request, by callgrind
 	cargo build --release -p api-abuse-tests --bin bench_instructions
