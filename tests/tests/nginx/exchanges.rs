@@ -255,7 +255,7 @@ fn over_http_2(nginx: &Nginx, host: &str, path: &str) -> String {
     let output = Command::new("curl")
         .args(["--silent", "--http2-prior-knowledge", "--interface", host])
         .args(["--header", "Content-Type: application/grpc", "--header", "TE: trailers"])
-        .args(["--data-binary", "x", "--output", "/dev/null", "--write-out", "%{http_code}"])
+        .args(["--request", "POST", "--output", "/dev/null", "--write-out", "%{http_code}"])
         .args(["--user-agent", "scan/1.0", "--header", "Accept: */*"])
         .arg(format!("http://127.0.0.5:{}{path}", nginx.address.port()))
         .output()
