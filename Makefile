@@ -156,7 +156,14 @@ bench-instructions: build ## instructions that the module adds to a request, by 
 EVALUATION_SEED ?= 2002
 evaluate: ## writes docs/evaluation.md: detection and false convictions, from a seed no code was tuned on
 	cargo build --release -p api-abuse
-	$(TARGET)/release/api-abuse simulate --scenario all --seed $(EVALUATION_SEED) --markdown > docs/evaluation.md
+	$(TARGET)/release/api-abuse simulate --scenario all --seed $(EVALUATION_SEED) --markdown --ablation > docs/evaluation.md
+
+.PHONY: train
+TRAIN_SEED ?= 11
+train: ## trains the engine's linear models on the simulator and writes crates/engine/src/learned/scorers.rs
+	cargo build --release -p api-abuse
+	$(TARGET)/release/api-abuse simulate --train --seed $(TRAIN_SEED) --population 400 --days 2 --runs 1 > $(TARGET)/scorers.rs
+	mv $(TARGET)/scorers.rs crates/engine/src/learned/scorers.rs
 
 include packaging/targets.mk
 

@@ -16,7 +16,7 @@ use clap::Args;
 
 use crate::Failure;
 use crate::memory::Memory;
-use crate::replay::{Logs, Summary, seed_of};
+use crate::replay::{Logs, NginxConfig, Summary, seed_of};
 use crate::state::State;
 
 /// Templates shown.
@@ -50,12 +50,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         (None, Some(number)) => seed_of(number),
         (None, None) => random_seed(),
     };
+    let nginx = NginxConfig::default();
     let mut memory = Memory::new(arguments.logs.memory);
-    let mut engine = Logs::engine(&mut memory, watching(arguments.logs.config(seed)))?;
+    let mut engine = Logs::engine(&mut memory, watching(arguments.logs.config(seed, &nginx)))?;
     if let Some(state) = &known {
         state.load(&mut engine)?;
     }
-    let Some((mut engine, summary)) = arguments.logs.feed(engine, seed, |_| Ok(()))? else {
+    let Some((mut engine, summary)) = arguments.logs.feed(engine, seed, &nginx, |_| Ok(()))? else {
         return Ok(());
     };
     let Some((_, last_ms)) = summary.span else {

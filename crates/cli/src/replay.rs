@@ -7,6 +7,7 @@ mod batch;
 mod clock;
 mod intake;
 mod judge;
+mod nginx_config;
 mod order;
 mod site;
 mod translate;
@@ -30,6 +31,7 @@ use batch::Batch;
 use intake::Intake;
 use judge::Judge;
 pub(crate) use judge::{Conviction, Summary};
+pub(crate) use nginx_config::NginxConfig;
 use translate::{Application, Translator};
 
 /// Batches that wait for the engine.
@@ -44,9 +46,10 @@ pub(crate) struct Logs {
     /// combined, common, json, or an NGINX `log_format` string
     #[arg(long, default_value = "combined", value_name = "FORMAT")]
     format: String,
-    /// Application that the requests belong to; `$host` makes one for each host
-    #[arg(long, default_value = "default", value_name = "NAME")]
-    application: String,
+    /// Application that the requests belong to; `$host` makes one for each host. Without, the only
+    /// one that --config describes, or "default"
+    #[arg(long, value_name = "NAME")]
+    application: Option<String>,
     /// The site's own host names, to know its own pages in Referer; without, and without $host in
     /// the log, the host that most Referers name is the site's
     #[arg(long, value_name = "NAME")]
@@ -58,10 +61,25 @@ pub(crate) struct Logs {
 
 impl Logs {
     /// The configuration under which they are judged.
-    pub(crate) fn config(&self, seed: Seed) -> Config {
-        let config = Config { deny_loopback: true, ..Config::new(seed) };
-        let names = Application::named(&self.application, seed).configured();
-        names.iter().fold(config, |config, name| config.with_application(name))
+    pub(crate) fn config(&self, seed: Seed, nginx: &NginxConfig) -> Config {
+        let applications = nginx.applications.clone();
+        let mut config = Config { deny_loopback: true, applications, ..Config::new(seed) };
+        for name in self.application(seed, nginx).configured() {
+            if !config.applications.iter().any(|known| known.name == name) {
+                config = config.with_application(&name);
+            }
+        }
+        config
+    }
+
+    /// The application that requests belong to.
+    fn application(&self, seed: Seed, nginx: &NginxConfig) -> Application {
+        let name = match (&self.application, &nginx.applications[..]) {
+            (Some(name), _) => name.clone(),
+            (None, [only]) => String::from_utf8_lossy(&only.name).into_owned(),
+            (None, _) => "default".to_owned(),
+        };
+        Application::named(&name, seed)
     }
 
     /// Memory for the engine, and the engine over it.
@@ -78,11 +96,12 @@ impl Logs {
         &self,
         engine: Engine<'m>,
         seed: Seed,
+        nginx: &NginxConfig,
         mut tell: impl FnMut(&Conviction<'_>) -> io::Result<()>,
     ) -> Result<Option<(Engine<'m>, Summary)>, Failure> {
         let format = Format::compile(&self.format).map_err(Failure::Usage)?;
-        let application = Application::named(&self.application, seed);
-        let translator = Translator::new(seed, application, &self.host);
+        let application = self.application(seed, nginx);
+        let translator = Translator::new(seed, application, &self.host, nginx.roles.clone());
         let (filled, batches) = bounded::<Batch>(BACKLOG);
         let (used, spares) = bounded::<Batch>(BACKLOG + 2);
         thread::scope(|scope| {
@@ -117,6 +136,10 @@ pub(crate) struct Arguments {
     /// Start from what `learn` or the module learned: a file, or the directory of `api_abuse_state`
     #[arg(long, value_name = "PATH")]
     state: Option<PathBuf>,
+    /// Judge by the `api_abuse_application` blocks and the roles of locations in this NGINX
+    /// configuration; files that it includes are not read
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Seed of the engine's hashes; that of --state when there is one
     #[arg(long, default_value_t = 1, value_name = "NUMBER", conflicts_with = "state")]
     seed: u64,
@@ -130,13 +153,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let state = arguments.state.as_deref().map(State::read).transpose()?;
     let seed = state.as_ref().map_or_else(|| seed_of(arguments.seed), State::seed);
     let mut memory = Memory::new(arguments.logs.memory);
-    let mut engine = Logs::engine(&mut memory, arguments.logs.config(seed))?;
+    let nginx = arguments.config.as_deref().map(NginxConfig::read).transpose()?;
+    let nginx = nginx.unwrap_or_default();
+    for note in &nginx.notes {
+        let _ = writeln!(io::stderr(), "api-abuse: --config: {note}");
+    }
+    let mut engine = Logs::engine(&mut memory, arguments.logs.config(seed, &nginx))?;
     if let Some(state) = &state {
         state.load(&mut engine)?;
     }
     let mut report = Report::new(BufWriter::new(io::stdout().lock()), arguments.json);
     let started = Instant::now();
-    let fed = arguments.logs.feed(engine, seed, |conviction| report.conviction(conviction))?;
+    let tell = |conviction: &Conviction<'_>| report.conviction(conviction);
+    let fed = arguments.logs.feed(engine, seed, &nginx, tell)?;
     let Some((_, summary)) = fed else { return Ok(()) };
     if !written(report.summary(&summary))? {
         return Ok(());

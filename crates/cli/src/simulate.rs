@@ -6,6 +6,7 @@
 //! ([`benign`]) are what false convictions are counted on; attacks ([`scenario`]) run against an
 //! application that was learned, each many times. The same arguments give the same output.
 
+mod ablation;
 mod attack;
 mod benign;
 mod details;
@@ -19,12 +20,14 @@ mod shop;
 mod source;
 mod statistics;
 mod table;
+mod train;
 mod trial;
 mod world;
 
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::time::Instant;
 
+use api_abuse_engine::Threat;
 use clap::Args;
 
 use crate::Failure;
@@ -33,7 +36,7 @@ use outcome::{Benign, Outcome};
 use scenario::{Scenario, scenarios};
 use source::Class;
 use trial::Learned;
-use world::engine_seed;
+use world::{Tune, engine_seed};
 
 /// Arguments of `simulate`.
 #[derive(Args, Debug)]
@@ -63,6 +66,16 @@ pub(crate) struct Arguments {
     /// The page `docs/evaluation.md`
     #[arg(long)]
     markdown: bool,
+    /// Without a detector (by its threat), the linear models (`scorers`) or the `forest`
+    #[arg(long, value_name = "NAME")]
+    without: Vec<String>,
+    /// Also what each detector and model is worth: the benign population and the attacks of one
+    /// source without each of them, at a small scale
+    #[arg(long, conflicts_with = "json")]
+    ablation: bool,
+    /// The engine's linear models, as Rust: seeds N and N+1, tested on the next
+    #[arg(long, conflicts_with_all = ["json", "markdown"])]
+    train: bool,
 }
 
 /// What is to be simulated.
@@ -83,9 +96,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if arguments.population == 0 || arguments.days == 0 || arguments.runs == 0 {
         return Err(Failure::Usage("nothing to simulate".to_owned()));
     }
+    if arguments.train {
+        let table = train(arguments)?;
+        return out.write_all(table.as_bytes()).and_then(|()| out.flush()).map_err(written);
+    }
     let selection = select(&arguments.scenario)?;
     let started = Instant::now();
-    let outcome = simulate(arguments, &selection)?;
+    let outcome = simulate(arguments, &selection, tune(&arguments.without)?)?;
     let seconds = started.elapsed().as_secs_f64();
     let said = if arguments.json {
         writeln!(out, "{}", outcome.json())
@@ -93,6 +110,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         outcome.write(&mut out, arguments.markdown)
     };
     said.and_then(|()| out.flush()).map_err(written)?;
+    if arguments.ablation {
+        let table = ablation::table(arguments.seed, |text| {
+            let _ = writeln!(io::stderr(), "{text}");
+        })?;
+        let said = table.write(&mut out, arguments.markdown).and_then(|()| out.flush());
+        said.map_err(written)?;
+    }
     let requests = outcome.requests();
     let speed = requests as f64 / seconds.max(1e-9);
     let _ = writeln!(
@@ -100,6 +124,41 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         "{seconds:.1} s, {requests} requests, {speed:.0} a second (learning included)"
     );
     Ok(())
+}
+
+/// The engine without what is named.
+fn tune(without: &[String]) -> Result<Tune, Failure> {
+    let mut tune = Tune::default();
+    for name in without {
+        match (name.as_str(), Threat::from_slug(name)) {
+            ("scorers", _) => tune.models.scorers = false,
+            ("forest", _) => tune.models.forest = false,
+            (_, Some(threat)) => tune.detectors &= !(1 << threat as u8),
+            _ => {
+                let message = format!(
+                    "--without: there is no {name:?}; it is a threat, \"scorers\" or \"forest\""
+                );
+                return Err(Failure::Usage(message));
+            }
+        }
+    }
+    Ok(tune)
+}
+
+/// Trains the engine's models.
+fn train(arguments: &Arguments) -> Result<String, Failure> {
+    let Arguments { seed, population, days, runs, .. } = *arguments;
+    let plan = train::Plan {
+        seeds: (seed..seed + 2).collect(),
+        held_out: vec![seed + 2],
+        population,
+        days,
+        runs,
+    };
+    let command = format!(
+        "api-abuse simulate --train --seed {seed} --population {population} --days {days} --runs {runs}"
+    );
+    train::table(&plan, &command, |text| eprintln!("{text}"))
 }
 
 /// The names that `--scenario` takes.
@@ -137,7 +196,7 @@ fn select(name: &str) -> Result<Selection, Failure> {
     Ok(Selection { benign, only: class, attacks, poisoning })
 }
 
-fn simulate(arguments: &Arguments, selection: &Selection) -> Result<Outcome, Failure> {
+fn simulate(arguments: &Arguments, selection: &Selection, tune: Tune) -> Result<Outcome, Failure> {
     let seed = arguments.seed;
     let terminal = io::stderr().is_terminal();
     let progress = |text: String| {
@@ -149,10 +208,12 @@ fn simulate(arguments: &Arguments, selection: &Selection) -> Result<Outcome, Fai
     if selection.benign {
         let (population, days) = (arguments.population, arguments.days);
         let hours = days * 24;
-        let show = |hour| progress(format!("benign population: hour {hour} of {hours}"));
+        let show = |_: &world::World<'_>, hour| {
+            progress(format!("benign population: hour {hour} of {hours}"));
+        };
         let started = Instant::now();
         let (ledger, evicted) =
-            trial::benign(seed, population, days, selection.only, arguments.memory, show)?;
+            trial::benign(seed, population, days, selection.only, arguments.memory, tune, show)?;
         let seconds = started.elapsed().as_secs_f64();
         progress(String::new());
         let _ = writeln!(
@@ -168,7 +229,7 @@ fn simulate(arguments: &Arguments, selection: &Selection) -> Result<Outcome, Fai
             continue;
         }
         progress("learning an application to attack".to_owned());
-        let mut learned = Learned::new(seed ^ 0x6c65_6172, arguments.population, busy_login)?;
+        let mut learned = Learned::new(seed ^ 0x6c65_6172, arguments.population, busy_login, tune)?;
         for scenario in rows().filter(|row| learned.suits(row)).collect::<Vec<_>>() {
             let mut runs = Vec::new();
             // Each attack has times and people of its own.

@@ -244,3 +244,36 @@ fn exit_status() {
         assert!(!output.stderr.is_empty(), "{arguments:?}");
     }
 }
+
+#[test]
+fn an_nginx_configuration_says_how_it_is_judged() {
+    let (log_path, config) = (scratch("configured.log"), scratch("configured.conf"));
+    fs::write(&log_path, log()).unwrap();
+    let with = |policy: &str| {
+        fs::write(
+            &config,
+            format!("http {{\n include x;\n api_abuse_application shop {{\n{policy}\n}}\n}}"),
+        )
+        .unwrap();
+        let paths = [config.to_str().unwrap(), log_path.to_str().unwrap()];
+        replay(&["--json", "--config", paths[0], paths[1]])
+    };
+    let output = with("threat vulnerability_scanning reaction=monitor;");
+    let (convictions, summary) = parsed(&output);
+    assert_eq!((convictions.len(), &summary["requests_denied"]), (1, &0.into()));
+    assert_eq!(convictions[0]["application"], "shop", "the only one that is described");
+    assert!(errors(&output).contains("line 2: \"include x\" is not followed"));
+
+    let (convictions, summary) = parsed(&with(&format!("allow {SCANNER};")));
+    assert_eq!((convictions.len(), &summary["requests_denied"]), (0, &0.into()));
+    let (convictions, summary) = parsed(&with(&format!("deny {SCANNER};")));
+    assert_eq!((convictions.len(), &summary["requests_denied"]), (0, &25.into()));
+
+    let output = with("budget 5;");
+    assert_eq!(output.status.code(), Some(2));
+    let error = errors(&output);
+    assert!(
+        error.contains("invalid value \"5\" in \"budget\" directive") && error.contains(":4"),
+        "{error}"
+    );
+}

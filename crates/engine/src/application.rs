@@ -175,6 +175,18 @@ impl Engine<'_> {
         known.map_or(&self.config.policy, |known| &known.policy)
     }
 
+    /// Whether the policy of an application denies an address whatever it does (`deny`).
+    pub fn denies(&self, application: u64, address: [u8; 16]) -> bool {
+        let mut policies = self.config.applications.iter().map(|known| &known.policy);
+        if self.config.policy.deny.is_empty() && policies.all(|policy| policy.deny.is_empty()) {
+            return false;
+        }
+        let known = self.configured(application);
+        let known = known.and_then(|at| self.config.applications.get(at as usize));
+        let policy = known.map_or(&self.config.policy, |known| &known.policy);
+        policy.deny.contains(address) && !policy.allow.contains(address)
+    }
+
     pub(crate) fn budget(&mut self, application: usize) -> &mut Budget {
         &mut self.budgets[application.min(self.budgets.len() - 1)]
     }

@@ -16,6 +16,10 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::hash::combine;
 
+mod saved;
+
+pub(crate) use saved::SavedBreaker;
+
 /// Clients of one address that are told apart.
 pub const PER_ADDRESS: u64 = 8;
 /// A client is active for one to two of these.

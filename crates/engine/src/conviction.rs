@@ -3,7 +3,7 @@
 use crate::decision::{
     Action, EXEMPLAR_PATH, EXEMPLARS, Exemplar, FINDINGS, Finding, GRACE, Incident, TRIPPED,
 };
-use crate::detectors::MEASURES;
+use crate::detectors;
 use crate::engine::{Engine, Slots};
 use crate::evidence::Walks;
 use crate::fusion::{Fusion, Sensitivity};
@@ -111,8 +111,8 @@ pub fn again(source: &Source, incident: Option<&Incident>) -> Option<Decision> {
         kind: source.kind,
         action: Action::Deny as u8,
         since_ms: source.last_ms,
-        threat: Fusion::of(&source.walks).threat() as u8,
-        confidence: Fusion::of(&source.walks).confidence(),
+        threat: Fusion::of(source).threat() as u8,
+        confidence: Fusion::of(source).confidence(),
         ttl_ms: source.denied_until_ms.saturating_sub(source.last_ms),
         ..Incident::default()
     });
@@ -174,13 +174,15 @@ fn explain(source: &Source, record: &RequestRecord<'_>, case: &Case) -> Incident
 /// convicted of first.
 fn findings(source: &Source, threat: Threat) -> [Finding; FINDINGS] {
     let mut findings = [Finding::default(); FINDINGS];
+    let evidence = source.evidence();
     let mut at = 0;
     for wanted in [true, false] {
-        for (index, measure) in MEASURES.iter().enumerate() {
-            let evidence = source.walks[measure.threat as usize].evidence();
+        for (index, measure) in detectors::measures().enumerate() {
+            let of = measure.threat.unwrap_or(threat);
+            let evidence = evidence[of as usize];
             let value = (measure.value)(source);
             let says = value > measure.normal && evidence > 1.0;
-            if says && (measure.threat == threat) == wanted && at < FINDINGS {
+            if says && (of == threat) == wanted && at < FINDINGS {
                 let normal = measure.normal;
                 findings[at] = Finding { measure: index as u32 + 1, value, normal, evidence };
                 at += 1;

@@ -83,7 +83,7 @@ pub const GRACE: u16 = 2;
 #[derive(Clone, Copy, Debug, Default, PartialEq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Finding {
-    /// Index into [`crate::detectors::MEASURES`] plus one; 0: not used.
+    /// Index into [`crate::detectors::measures`] plus one; 0: not used.
     pub measure: u32,
     /// What was seen of this source.
     pub value: f32,

@@ -9,6 +9,7 @@
 use crate::Threat;
 use crate::evidence::Ratios;
 use crate::facts::Facts;
+use crate::learned;
 use crate::record::RequestRecord;
 use crate::sources::Source;
 
@@ -64,8 +65,8 @@ pub const DETECTORS: [(Threat, Observe); 8] = [
 /// One thing that a finding measures.
 #[derive(Clone, Copy, Debug)]
 pub struct Measure {
-    /// Threat whose evidence it belongs to.
-    pub threat: Threat,
+    /// Threat whose evidence it belongs to; `None` is every threat's.
+    pub threat: Option<Threat>,
     /// Name in the API.
     pub name: &'static str,
     /// What the numbers count.
@@ -76,7 +77,7 @@ pub struct Measure {
     pub value: fn(&Source) -> f32,
 }
 
-/// What findings measure, in the order of [`crate::decision::Finding::measure`] minus one.
+/// What findings measure of the sequential tests.
 pub const MEASURES: &[Measure] = &[
     measure(Threat::VulnerabilityScanning, "rare_paths_missed", "paths", 1.0, |s| {
         f32::from(s.scanning.strays)
@@ -131,6 +132,11 @@ pub const MEASURES: &[Measure] = &[
     }),
 ];
 
+/// What findings measure, in the order of [`crate::decision::Finding::measure`] minus one.
+pub fn measures() -> impl Iterator<Item = &'static Measure> {
+    MEASURES.iter().chain(&learned::MEASURES)
+}
+
 const fn measure(
     threat: Threat,
     name: &'static str,
@@ -138,7 +144,7 @@ const fn measure(
     normal: f32,
     value: fn(&Source) -> f32,
 ) -> Measure {
-    Measure { threat, name, unit, normal, value }
+    Measure { threat: Some(threat), name, unit, normal, value }
 }
 
 fn share(part: u32, whole: u32) -> f32 {

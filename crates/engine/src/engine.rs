@@ -14,13 +14,13 @@ use crate::evidence::{Ratios, Walks, decay};
 use crate::facts::Facts;
 use crate::fusion::Sensitivity;
 use crate::hash::combine;
+use crate::learned::forest::Forest;
 use crate::object::Objects;
 use crate::policy::Config;
 use crate::profiles::{Count, Habits, Profile};
 use crate::record::{RequestRecord, Verdict};
 use crate::role::Role;
 use crate::sketch::SourceSketch;
-use crate::source::address_of;
 use crate::sources::{Hold, Sources};
 use crate::tables::{APPLICATIONS, Header, Suspect, Tables};
 use crate::target::{Target, Targets};
@@ -57,6 +57,7 @@ pub struct Engine<'m> {
     pub(crate) configured: [Option<u32>; APPLICATIONS],
     pub(crate) patterns: Patterns,
     pub(crate) targets: Targets,
+    pub(crate) forest: Forest<'m>,
     /// When silent applications were last looked after, monotonic milliseconds.
     recovered_ms: u64,
 }
@@ -75,7 +76,9 @@ impl<'m> Engine<'m> {
         let (tables, continued) = Tables::over(memory, config.seed)?;
         let [served_cells, missed_cells] = tables.cells;
         let [served_generation, missed_generation] = tables.generations;
+        let forest = Forest::new(tables.forest, tables.trees, tables.samples, config.seed.0[1]);
         let mut engine = Self {
+            forest,
             header: tables.header,
             applications: tables.applications,
             sources: Sources::new(tables.buckets, tables.sources, continued),
@@ -174,8 +177,11 @@ impl<'m> Engine<'m> {
             // By the operator, not by what the circuit breaker is there to limit.
             return;
         }
-        if verdict != Verdict::Passed || allowed {
-            let denied = !matches!(verdict, Verdict::Passed | Verdict::Bypassed | Verdict::Allowed);
+        // An answer that an incident stands behind is the module's own, whatever it was called.
+        let denied_before = head.incident != 0;
+        if verdict != Verdict::Passed || allowed || denied_before {
+            let denied = denied_before
+                || !matches!(verdict, Verdict::Passed | Verdict::Bypassed | Verdict::Allowed);
             self.count_client(record, application, denied);
             return;
         }
@@ -209,6 +215,9 @@ impl<'m> Engine<'m> {
         let count = facts.count(record);
         for slot in slots.all() {
             self.observe(slot, record, &facts, &count);
+        }
+        if let Some(client) = slots.client {
+            self.reconsider(client, now_ms, standing.teaches);
         }
         self.vouch(slots);
         self.learn(slots, record, &facts, application, ready);
@@ -306,7 +315,10 @@ impl<'m> Engine<'m> {
             null,
         };
         let mut evidence = 0.0f32;
-        for (threat, observe) in DETECTORS {
+        let judged = self.config.detectors;
+        for (threat, observe) in
+            DETECTORS.into_iter().filter(|row| judged & (1 << row.0 as u8) != 0)
+        {
             if let Some(ratios) = observe(&event, source) {
                 source.walks[threat as usize].step(&ratios);
                 evidence = evidence.max(strongest(&ratios));
@@ -328,20 +340,6 @@ impl<'m> Engine<'m> {
     /// All explanations that are kept, in no order.
     pub fn incidents(&self) -> impl Iterator<Item = &Incident> {
         self.incidents.iter().filter(|incident| incident.id != 0)
-    }
-
-    /// Says every conviction that still holds again: after a takeover, when the last writer of the
-    /// denylist may have died before it wrote.
-    pub fn repeat_decisions(&mut self, now_ms: u64, decisions: &mut Vec<Decision>) {
-        let may_deny = |network| self.config.may_deny(address_of(network).octets());
-        let held = self
-            .sources
-            .iter()
-            .filter(|source| source.is(Hold::Held, now_ms) && may_deny(source.network));
-        decisions.extend(held.filter_map(|source| {
-            let incident = self.incident(source.incident);
-            conviction::again(source, incident)
-        }));
     }
 
     /// Statistics of all applications; slots with key 0 are not used.

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::Threat;
 use crate::decision::{EXEMPLAR_PATH, Exemplar, GRACE, Incident, TRIPPED};
-use crate::detectors::MEASURES;
+use crate::detectors::measures;
 use crate::record::{Method, USER_AGENT_MAX};
 
 /// The evidence of an incident: what was measured, what is normal, and the requests that show it.
@@ -35,7 +35,7 @@ pub fn incident(incident: &Incident) -> Value {
 
 /// Value, normal and multiple of everything that a detector found unusual.
 fn findings(incident: &Incident) -> Vec<Value> {
-    let known = |index: u32| MEASURES.get((index as usize).checked_sub(1)?);
+    let known = |index: u32| measures().nth((index as usize).checked_sub(1)?);
     incident
         .findings
         .iter()
@@ -43,7 +43,7 @@ fn findings(incident: &Incident) -> Vec<Value> {
         .map(|(finding, measure)| {
             json!({
                 "measure": measure.name,
-                "threat": measure.threat.slug(),
+                "threat": measure.threat.or(incident.threat()).map(Threat::slug),
                 "unit": measure.unit,
                 "value": round(finding.value),
                 "normal": format!("< {}", round(finding.normal)),

@@ -1,7 +1,7 @@
 //! From the evidence for each threat to one number, and from that to a conviction.
 
 use crate::Threat;
-use crate::evidence::Walks;
+use crate::sources::Source;
 
 /// How careful a conviction is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,9 +60,9 @@ pub struct Fusion {
 }
 
 impl Fusion {
-    /// Mixes the walks of all threats.
-    pub fn of(walks: &[Walks; 8]) -> Self {
-        Self::mix(walks.map(|walks| walks.evidence()), ALL_THREATS)
+    /// Mixes all the evidence against a source.
+    pub fn of(source: &Source) -> Self {
+        Self::mix(source.evidence(), ALL_THREATS)
     }
 
     /// Mixes the evidence for each threat whose bit is set in `threats`; for the others there is none.
@@ -97,6 +97,7 @@ impl Fusion {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evidence::Walks;
 
     #[test]
     fn thresholds_are_in_events() {
@@ -107,10 +108,10 @@ mod tests {
 
     #[test]
     fn shares_name_the_threat() {
-        let mut walks = [Walks::default(); 8];
-        assert!(Fusion::of(&walks).evidence.abs() < 1e-5);
-        walks[Threat::VulnerabilityScanning as usize] = Walks::at([30.0; 4]);
-        let fusion = Fusion::of(&walks);
+        let mut source = Source::default();
+        assert!(Fusion::of(&source).evidence.abs() < 1e-5);
+        source.walks[Threat::VulnerabilityScanning as usize] = Walks::at([30.0; 4]);
+        let fusion = Fusion::of(&source);
         assert_eq!(fusion.threat(), Threat::VulnerabilityScanning);
         assert!((fusion.evidence - (30.0 - 8f32.ln())).abs() < 1e-3);
         assert!((fusion.shares.iter().sum::<f32>() - 1.0).abs() < 1e-5);

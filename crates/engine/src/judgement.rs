@@ -3,7 +3,6 @@
 
 use crate::conviction::{self, Case};
 use crate::engine::{Engine, Slots};
-use crate::evidence::Walks;
 use crate::fusion::{Fusion, Sensitivity};
 use crate::policy::{Policy, Reaction};
 use crate::record::RequestRecord;
@@ -27,8 +26,13 @@ pub(crate) struct Passed {
 /// What the policy makes of the evidence for each threat, in nats: the whole mixture first, then what
 /// is acted upon, then each threat alone, so that a threat which is only watched, or wants more
 /// evidence, does not shield another. The first that acts, else the first that is said.
-pub(crate) fn weigh(walks: &[Walks; 8], policy: &Policy, graced: u8) -> Option<Passed> {
-    let each = walks.map(|walks| walks.evidence());
+/// `sensitivity` stands in for the policy's own.
+pub(crate) fn weigh(
+    each: [f32; 8],
+    policy: &Policy,
+    graced: u8,
+    sensitivity: Option<Sensitivity>,
+) -> Option<Passed> {
     let (judged, acting) = (policy.judged(), policy.mask(Reaction::acts) & !graced);
     let alone = (0..8).map(|k| acting & (1 << k));
     let mut said = None;
@@ -36,7 +40,7 @@ pub(crate) fn weigh(walks: &[Walks; 8], policy: &Policy, graced: u8) -> Option<P
         let fusion = Fusion::mix(each, mask);
         let threat = fusion.threat();
         let policy = policy.threat(threat);
-        let threshold = policy.sensitivity.threshold();
+        let threshold = sensitivity.unwrap_or(policy.sensitivity).threshold();
         if fusion.evidence < threshold {
             continue;
         }
@@ -61,14 +65,15 @@ impl Engine<'_> {
         application: usize,
     ) -> Option<Decision> {
         let lowest = Sensitivity::Paranoid.threshold();
-        let passes = |slot: usize| self.sources.get(slot).peak() >= lowest;
+        let passes = |slot: usize| self.sources.get(slot).reach() >= lowest;
         if !slots.all().any(passes) {
             return None;
         }
         let (now_ms, address) = (record.head.time_ms, record.head.address);
         let graced = slots.all().fold(0, |mask, slot| mask | self.sources.get(slot).grace(now_ms));
-        self.count_would_deny(slots, application, record.head.application);
-        let (slot, passed) = self.narrowest(slots, application, record.head.application, graced)?;
+        self.count_would_deny(slots, application, record.head.application, graced);
+        let (slot, passed) =
+            self.narrowest(slots, application, record.head.application, graced, None)?;
         if !self.config.may_deny(address) {
             return None;
         }
@@ -98,15 +103,16 @@ impl Engine<'_> {
         application: usize,
         key: u64,
         graced: u8,
+        sensitivity: Option<Sensitivity>,
     ) -> Option<(usize, Passed)> {
         let policy = self.policy(application, key);
         let judge = |slot: Option<usize>| {
-            let passed = weigh(&self.sources.get(slot?).walks, policy, graced)?;
+            let passed = weigh(self.sources.get(slot?).evidence(), policy, graced, sensitivity)?;
             Some((slot?, passed))
         };
         let [session, client, address] = [slots.session, slots.client, slots.address].map(judge);
         let carries = |narrow: usize, wide: usize| {
-            let of = |slot: usize| Fusion::of(&self.sources.get(slot).walks).evidence;
+            let of = |slot: usize| Fusion::of(self.sources.get(slot)).evidence;
             of(narrow) >= CARRIES * of(wide)
         };
         if let (Some(slot), Some(passed)) = (slots.session, session.or(client)) {
@@ -136,23 +142,17 @@ impl Engine<'_> {
         }
     }
 
-    /// Counts the source of a record for each sensitivity that would deny it now and did not before.
-    fn count_would_deny(&mut self, slots: Slots, application: usize, key: u64) {
-        let judged = self.policy(application, key).judged();
-        let alone = slots.address.filter(|&at| self.sources.get(at).effective_users() == 0);
-        for slot in slots.client.into_iter().chain(alone) {
-            let source = self.sources.get_mut(slot);
-            let each = source.walks.map(|walks| walks.evidence());
-            let evidence = Fusion::mix(each, judged).evidence;
-            for sensitivity in Sensitivity::ALL {
-                let flag = 1 << sensitivity as u8;
-                if evidence >= sensitivity.threshold() && source.would_deny & flag == 0 {
-                    source.would_deny |= flag;
-                    self.applications[application].would_deny[sensitivity as usize] += 1;
-                }
+    /// Counts the source that each sensitivity would deny now, if it denied none of the record's before.
+    fn count_would_deny(&mut self, slots: Slots, application: usize, key: u64, graced: u8) {
+        for sensitivity in Sensitivity::ALL {
+            let flag = 1 << sensitivity as u8;
+            if slots.all().any(|slot| self.sources.get(slot).would_deny & flag != 0) {
+                continue;
             }
-            if evidence >= Sensitivity::Paranoid.threshold() {
-                break;
+            let found = self.narrowest(slots, application, key, graced, Some(sensitivity));
+            if let Some((slot, _)) = found.filter(|(_, passed)| !passed.grace) {
+                self.sources.get_mut(slot).would_deny |= flag;
+                self.applications[application].would_deny[sensitivity as usize] += 1;
             }
         }
     }
@@ -187,12 +187,12 @@ mod tests {
     use crate::Threat;
     use crate::policy::ThreatPolicy;
 
-    fn walks(evidence: &[(Threat, f32)]) -> [Walks; 8] {
-        let mut walks = [Walks::default(); 8];
+    fn nats(evidence: &[(Threat, f32)]) -> [f32; 8] {
+        let mut each = [0.0; 8];
         for &(threat, nats) in evidence {
-            walks[threat as usize] = Walks::at([nats; 4]);
+            each[threat as usize] = nats;
         }
-        walks
+        each
     }
 
     fn policy(of: &[(Threat, Reaction, Sensitivity)]) -> Policy {
@@ -229,7 +229,7 @@ mod tests {
             (vec![(scan, 22.4), (scrape, 22.4)], vec![], Some((scan, Deny))),
         ];
         for (at, (evidence, threats, expected)) in cases.into_iter().enumerate() {
-            let passed = weigh(&walks(&evidence), &policy(&threats), 0);
+            let passed = weigh(nats(&evidence), &policy(&threats), 0, None);
             let found = passed.map(|passed| (passed.fusion.threat(), passed.reaction));
             assert_eq!(found, expected, "case {at}");
         }
@@ -239,10 +239,10 @@ mod tests {
     fn grace_holds_for_the_lifted_threat_alone() {
         let (scan, scrape) = (Threat::VulnerabilityScanning, Threat::Scraping);
         let graced = 1 << scan as u8;
-        let same = weigh(&walks(&[(scan, 60.0)]), &Policy::default(), graced).unwrap();
+        let same = weigh(nats(&[(scan, 60.0)]), &Policy::default(), graced, None).unwrap();
         assert!(same.grace);
-        let both = walks(&[(scan, 60.0), (scrape, 24.0)]);
-        let new = weigh(&both, &Policy::default(), graced).unwrap();
+        let both = nats(&[(scan, 60.0), (scrape, 24.0)]);
+        let new = weigh(both, &Policy::default(), graced, None).unwrap();
         assert!(!new.grace && new.fusion.threat() == scrape);
     }
 }

@@ -36,6 +36,7 @@ pub mod fusion;
 pub mod hash;
 pub mod identity;
 mod judgement;
+pub mod learned;
 mod learning;
 pub mod lift;
 pub mod object;

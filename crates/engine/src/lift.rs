@@ -6,12 +6,13 @@
 //! lifted client is not denied in its place.
 
 use crate::cidr::CidrSet;
+use crate::conviction;
 use crate::engine::{Engine, source_hash};
 use crate::evidence::Walks;
 use crate::fusion::{Fusion, Sensitivity};
 use crate::source::address_of;
-use crate::sources::bit;
-use crate::{SourceKey, SourceKind, Threat};
+use crate::sources::{Hold, bit};
+use crate::{Decision, SourceKey, SourceKind, Threat};
 
 /// A denial that was lifted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +28,20 @@ pub struct Lifted {
 }
 
 impl Engine<'_> {
+    /// Says every conviction that still holds again: after a takeover, when the last writer of the
+    /// denylist may have died before it wrote.
+    pub fn repeat_decisions(&mut self, now_ms: u64, decisions: &mut Vec<Decision>) {
+        let may_deny = |network| self.config.may_deny(address_of(network).octets());
+        let held = self
+            .sources
+            .iter()
+            .filter(|source| source.is(Hold::Held, now_ms) && may_deny(source.network));
+        decisions.extend(held.filter_map(|source| {
+            let incident = self.incident(source.incident);
+            conviction::again(source, incident)
+        }));
+    }
+
     /// Lifts what was decided about a source; `None` when nothing was.
     pub fn lift(&mut self, application: u64, key: SourceKey, now_ms: u64) -> Option<Lifted> {
         let slot = self.sources.find(source_hash(application, key))?;
@@ -87,7 +102,7 @@ impl Engine<'_> {
         let key = source.source_key()?;
         let incident = self.incident(source.incident);
         let threat = incident.and_then(crate::Incident::threat);
-        let threat = threat.unwrap_or_else(|| Fusion::of(&source.walks).threat());
+        let threat = threat.unwrap_or_else(|| Fusion::of(&source).threat());
         let remaining_ms = source.denied_until_ms - now_ms;
         let ttl_ms = incident.map_or(remaining_ms, |incident| incident.ttl_ms);
         let grace_ms = ttl_ms / 2;

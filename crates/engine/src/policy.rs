@@ -3,8 +3,9 @@
 pub mod text;
 
 use crate::cidr::CidrSet;
-use crate::fusion::Sensitivity;
+use crate::fusion::{ALL_THREATS, Sensitivity};
 use crate::hash::Seed;
+use crate::learned::Models;
 use crate::{Action, Threat};
 
 const HOUR_MS: u64 = 3_600_000;
@@ -183,6 +184,10 @@ pub struct Config {
     pub applications: Vec<ApplicationConfig>,
     /// The policy of all others.
     pub policy: Policy,
+    /// A bit for each detector that works; all do, except where it is measured what one is worth.
+    pub detectors: u8,
+    /// The models that corroborate; both do, with the same exception.
+    pub models: Models,
 }
 
 impl Config {
@@ -194,6 +199,8 @@ impl Config {
             never_deny: CidrSet::default(),
             applications: Vec::new(),
             policy: Policy::default(),
+            detectors: ALL_THREATS,
+            models: Models::default(),
         }
     }
 

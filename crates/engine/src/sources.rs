@@ -6,6 +6,7 @@ use crate::detectors::{
     credential_stuffing, posting, resource_exhaustion, scraping, vulnerability_scanning,
 };
 use crate::evidence::Walks;
+use crate::learned;
 use crate::profiles::Activity;
 use crate::{SourceKey, SourceKind};
 
@@ -83,6 +84,8 @@ pub struct Source {
     pub load: resource_exhaustion::State,
     /// What it did today.
     pub activity: Activity,
+    /// What the models say of it.
+    pub learned: learned::State,
 }
 
 /// What a decision about a source does. Any other value in a source counts as [`Self::Monitored`].

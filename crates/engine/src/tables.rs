@@ -9,6 +9,8 @@ use crate::decision::{EXEMPLARS, Exemplar, Incident};
 use crate::detectors::credential_stuffing::Answers;
 use crate::endpoint::Node;
 use crate::hash::Seed;
+use crate::learned::features::Features;
+use crate::learned::forest;
 use crate::object::Group;
 use crate::profiles::{Habit, Profile};
 use crate::sketch::Generation;
@@ -17,7 +19,7 @@ use crate::sources::{Bucket, SOURCE_BYTES, Source, WAYS};
 /// Applications that are told apart. Requests of any more are counted together in the last slot.
 pub const APPLICATIONS: usize = 64;
 /// Changes with every change of a table's layout: older tables are not read.
-const LAYOUT: u64 = 7;
+const LAYOUT: u64 = 8;
 const MAGIC: u64 = u64::from_le_bytes(*b"abuse-en");
 
 /// What the tables are, and the few numbers that belong to all of them.
@@ -74,6 +76,8 @@ pub struct Limits {
     pub profiles: usize,
     /// Templates of which a habit is learned, a power of two.
     pub habits: usize,
+    /// Trees of the isolation forest, an even number.
+    pub trees: usize,
 }
 
 impl Limits {
@@ -97,6 +101,8 @@ impl Limits {
             budgets: share(2, size_of::<Budget>()).clamp(1, APPLICATIONS),
             profiles: share(2, size_of::<Profile>()).clamp(1, APPLICATIONS),
             habits: power(share(1, size_of::<Habit>())).clamp(16, 4096),
+            // An even number: the tables behind them are aligned to eight bytes.
+            trees: (share(1, size_of::<forest::Tree>()) & !1).clamp(4, forest::TREES),
         };
         let left = bytes.saturating_sub(explaining.bytes());
         Self { sources: left / (SOURCE_BYTES * WAYS) * WAYS, ..explaining }
@@ -120,6 +126,9 @@ impl Limits {
             (self.nodes, size_of::<Node>()),
             (self.profiles, size_of::<Profile>()),
             (self.habits, size_of::<Habit>()),
+            (1, size_of::<forest::Head>()),
+            (self.trees, size_of::<forest::Tree>()),
+            (self.trees, size_of::<Features>() * forest::SAMPLES_A_TREE),
         ];
         of.into_iter().map(|(count, size)| count * size).sum()
     }
@@ -152,6 +161,12 @@ pub struct Tables<'m> {
     pub profiles: &'m mut [Profile],
     /// What is normal for templates.
     pub habits: &'m mut [Habit],
+    /// The isolation forest: its head, its trees, and their window of samples.
+    pub forest: &'m mut forest::Head,
+    /// See `forest`.
+    pub trees: &'m mut [forest::Tree],
+    /// See `forest`.
+    pub samples: &'m mut [Features],
     /// Requests of suspects.
     pub suspects: &'m mut [Suspect],
     /// The latest incidents.
@@ -192,10 +207,12 @@ impl<'m> Tables<'m> {
         let sources = take(&mut rest, limits.sources)?;
         let applications = take(&mut rest, APPLICATIONS)?;
         let [first, second] = take::<Generation>(&mut rest, 2)? else { return None };
+        let [forest] = take::<forest::Head>(&mut rest, 1)? else { return None };
         let tables = Self {
             header,
             buckets,
             sources,
+            forest,
             applications,
             generations: [first, second],
             cells: [take(&mut rest, limits.cells)?, take(&mut rest, limits.cells)?],
@@ -207,6 +224,8 @@ impl<'m> Tables<'m> {
             budgets: take(&mut rest, limits.budgets)?,
             profiles: take(&mut rest, limits.profiles)?,
             habits: take(&mut rest, limits.habits)?,
+            trees: take(&mut rest, limits.trees)?,
+            samples: take(&mut rest, limits.trees * forest::SAMPLES_A_TREE)?,
             suspects: take(&mut rest, limits.suspects)?,
             incidents: take(&mut rest, limits.incidents)?,
             nodes: take(&mut rest, limits.nodes)?,

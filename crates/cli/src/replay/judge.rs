@@ -122,17 +122,17 @@ impl<'m> Judge<'m> {
         let now_ms = head.time_ms;
         self.span = Some((self.span.map_or(now_ms, |(first, _)| first), now_ms));
         let status = head.status;
-        let denial = self.denials.find(&record);
-        if let Some(denial) = denial {
-            record.head.verdict = match denial.action {
-                Action::Monitor => Verdict::Passed,
-                Action::Throttle => Verdict::ThrottledMonitor,
-                Action::Deny => Verdict::DeniedMonitor,
-            } as u8;
-        }
-        self.requests.count(denial.is_some());
+        let by_policy = self.engine.denies(head.application, head.address);
+        let denial = self.denials.find(&record).map(|denial| denial.action);
+        let action = if by_policy { Some(Action::Deny) } else { denial };
+        record.head.verdict = match action {
+            None | Some(Action::Monitor) => Verdict::Passed,
+            Some(Action::Throttle) => Verdict::ThrottledMonitor,
+            Some(Action::Deny) => Verdict::DeniedMonitor,
+        } as u8;
+        self.requests.count(action.is_some());
         if (200..400).contains(&status) {
-            self.successful.count(denial.is_some());
+            self.successful.count(action.is_some());
         }
         self.engine.turn([record], now_ms, &mut self.decisions);
     }

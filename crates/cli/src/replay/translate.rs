@@ -9,6 +9,7 @@ use memchr::{memchr, memchr2, memrchr};
 
 use super::batch::Batch;
 use super::clock::Clock;
+use super::nginx_config::Roles;
 use super::site::{self, Site};
 use crate::access_log::address::{self, Client};
 use crate::access_log::number::{duration_ms, saturate, upstream_ms, whole};
@@ -52,6 +53,7 @@ impl Application {
 pub(super) struct Translator {
     seed: Seed,
     application: Application,
+    roles: Roles,
     site: Site,
     pub(super) clock: Clock,
     names: HashSet<u64>,
@@ -74,12 +76,17 @@ struct Scratch {
 
 impl Translator {
     /// A translator for one replay; `hosts` are the site's own.
-    pub(super) fn new(seed: Seed, application: Application, hosts: &[String]) -> Self {
+    pub(super) fn new(
+        seed: Seed,
+        application: Application,
+        hosts: &[String],
+        roles: Roles,
+    ) -> Self {
         let site = Site::named(hosts);
         let (clock, names) = (Clock::default(), HashSet::new());
         let (seen, last, second) = (HashSet::new(), 0, (Vec::new(), 0));
         let scratch = Scratch::default();
-        Self { seed, application, site, clock, names, seen, last, second, scratch }
+        Self { seed, application, roles, site, clock, names, seen, last, second, scratch }
     }
 
     /// Adds the record of a line to `batch`, or says what the line does not have.
@@ -138,6 +145,7 @@ impl Translator {
             status,
             method: Method::from_name(request.method) as u8,
             protocol: protocol(request.protocol),
+            role: self.roles.of(request.path) as u8,
             ..RecordHead::default()
         };
         let (path, query) = (request.path, request.query);

@@ -97,6 +97,11 @@ impl Ledger {
         self.classes[class as usize]
     }
 
+    /// Pairs of a benign source and a day on which it made a request.
+    pub(super) fn source_days(&self) -> u64 {
+        Class::BENIGN.iter().map(|&class| self.counts(class).source_days).sum()
+    }
+
     /// Convictions of benign sources.
     pub(super) fn false_convictions(&self) -> impl Iterator<Item = &Conviction> {
         self.convictions.iter().filter(|conviction| conviction.class != Class::Attacker)

@@ -3,6 +3,8 @@
 //! An attack does not wait for a day of learning each time: the tables of an engine that learned are
 //! copied, and every run goes on from there, as a worker that takes over does.
 
+use api_abuse_engine::fusion::ALL_THREATS;
+use api_abuse_engine::learned::Models;
 use api_abuse_engine::profiles::Feature;
 use serde_json::Value;
 
@@ -17,7 +19,7 @@ use super::random::Random;
 use super::scenario::Scenario;
 use super::shop::Shop;
 use super::source::Class;
-use super::world::{DAY_MS, HOUR_MS, World};
+use super::world::{DAY_MS, HOUR_MS, Tune, World};
 
 /// Population that attacks hide among, at most.
 const BACKGROUND: u64 = 3000;
@@ -27,6 +29,11 @@ const LEARNED_DAYS: u64 = 2;
 const ATTACKED_BYTES: usize = 24 << 20;
 /// The same where the login is busy.
 const BUSY_BYTES: usize = 96 << 20;
+/// Nobody is denied, so that everybody shows all they do.
+const WATCH: Tune =
+    Tune { watch: true, detectors: ALL_THREATS, models: Models { scorers: true, forest: true } };
+/// Memory of an engine that samples are taken from.
+const WATCHED_BYTES: usize = 64 << 20;
 
 /// The longest an attack goes on.
 const LONGEST_MS: u64 = 12 * HOUR_MS;
@@ -62,10 +69,11 @@ pub(super) fn benign(
     days: u64,
     only: Option<Class>,
     memory: usize,
-    mut progress: impl FnMut(u64),
+    tune: Tune,
+    mut progress: impl FnMut(&World<'_>, u64),
 ) -> Result<(Ledger, u64), Failure> {
     let mut memory = Memory::new(memory);
-    let mut world = world(&mut memory, seed, population, 0)?;
+    let mut world = world(&mut memory, seed, population, 0, tune)?;
     let (identity, behaviour) = (seed, seed ^ 0xbe4a_71c5);
     let events = true;
     populate(
@@ -74,14 +82,30 @@ pub(super) fn benign(
     );
     for hour in 1..=days * 24 {
         world.run(hour * HOUR_MS, |_| false);
-        progress(hour);
+        progress(&world, hour);
     }
     let evicted = world.evicted();
     Ok((world.ledger, evicted))
 }
 
-fn world(memory: &mut Memory, seed: u64, owners: u64, now_ms: u64) -> Result<World<'_>, Failure> {
-    World::new(memory.bytes(), seed, Shop::new(owners), now_ms)
+/// Watches a benign population; `look` is called after each hour.
+pub(super) fn watch_benign(
+    seed: u64,
+    population: u64,
+    days: u64,
+    look: impl FnMut(&World<'_>, u64),
+) -> Result<(), Failure> {
+    benign(seed, population, days, None, WATCHED_BYTES, WATCH, look).map(|_| ())
+}
+
+fn world(
+    memory: &mut Memory,
+    seed: u64,
+    owners: u64,
+    now_ms: u64,
+    tune: Tune,
+) -> Result<World<'_>, Failure> {
+    World::new(memory.bytes(), seed, Shop::new(owners), now_ms, tune)
         .ok_or_else(|| Failure::Usage("--memory: the engine needs more".to_owned()))
 }
 
@@ -92,22 +116,28 @@ pub(super) struct Learned {
     busy_login: bool,
     /// Days that it watched.
     days: u64,
+    tune: Tune,
     tables: Vec<u8>,
     memory: Memory,
 }
 
 impl Learned {
     /// Lets an engine watch a benign population for two days.
-    pub(super) fn new(seed: u64, population: u64, busy_login: bool) -> Result<Self, Failure> {
+    pub(super) fn new(
+        seed: u64,
+        population: u64,
+        busy_login: bool,
+        tune: Tune,
+    ) -> Result<Self, Failure> {
         let bytes = if busy_login { BUSY_BYTES } else { ATTACKED_BYTES };
         let mut memory = Memory::new(bytes);
         let population = population.min(BACKGROUND);
-        let mut world = world(&mut memory, seed, population, 0)?;
+        let mut world = world(&mut memory, seed, population, 0, tune)?;
         populate(&mut world, setup(population, busy_login, [seed, seed ^ 1]));
         world.run(LEARNED_DAYS * DAY_MS, |_| false);
         drop(world);
         let tables = memory.bytes().to_vec();
-        Ok(Self { seed, population, busy_login, days: LEARNED_DAYS, tables, memory })
+        Ok(Self { seed, population, busy_login, days: LEARNED_DAYS, tune, tables, memory })
     }
 
     /// The same after the poison of a rung; how many poisoners there were, and how many of them were
@@ -115,7 +145,8 @@ impl Learned {
     pub(super) fn poisoned(&self, rung: Rung) -> Result<(Self, (u64, u64)), Failure> {
         let mut memory = Memory::new(self.tables.len());
         memory.bytes().copy_from_slice(&self.tables);
-        let mut world = world(&mut memory, self.seed, self.population, self.days * DAY_MS)?;
+        let mut world =
+            world(&mut memory, self.seed, self.population, self.days * DAY_MS, self.tune)?;
         let mut random = Random::new(self.seed ^ (rung.percent << 8) ^ rung.days);
         let behaviour = random.next();
         populate(&mut world, setup(self.population, self.busy_login, [self.seed, behaviour]));
@@ -126,8 +157,8 @@ impl Learned {
         let poisoners = (poisoners.count() as u64, world.ledger.counts(Class::Attacker).convicted);
         drop(world);
         let tables = memory.bytes().to_vec();
-        let (seed, population, busy_login) = (self.seed, self.population, self.busy_login);
-        Ok((Self { seed, population, busy_login, days, tables, memory }, poisoners))
+        let Self { seed, population, busy_login, tune, .. } = *self;
+        Ok((Self { seed, population, busy_login, days, tune, tables, memory }, poisoners))
     }
 
     /// The learned nulls of features on the templates of paths.
@@ -137,8 +168,14 @@ impl Learned {
     ) -> Result<[Option<f32>; N], Failure> {
         let mut memory = Memory::new(self.tables.len());
         memory.bytes().copy_from_slice(&self.tables);
-        let mut world = world(&mut memory, self.seed, self.population, self.days * DAY_MS)?;
+        let mut world =
+            world(&mut memory, self.seed, self.population, self.days * DAY_MS, self.tune)?;
         Ok(of.map(|(feature, path)| world.normal(feature, path)))
+    }
+
+    /// The same, and nobody will be denied.
+    pub(super) fn watching(seed: u64, population: u64) -> Result<Self, Failure> {
+        Self::new(seed, population, false, WATCH)
     }
 
     /// Whether a scenario runs against these tables.
@@ -148,6 +185,17 @@ impl Learned {
 
     /// Runs an attack once.
     pub(super) fn attack(&mut self, scenario: &Scenario, seed: u64) -> Result<Run, Failure> {
+        self.watch_attack(scenario, seed, |_| false)
+    }
+
+    /// Runs an attack once; `look` is called after everything that anybody does, and says when it has
+    /// seen enough.
+    pub(super) fn watch_attack(
+        &mut self,
+        scenario: &Scenario,
+        seed: u64,
+        mut look: impl FnMut(&World<'_>) -> bool,
+    ) -> Result<Run, Failure> {
         if scenario.cold {
             self.memory.bytes().fill(0);
         } else {
@@ -155,7 +203,7 @@ impl Learned {
         }
         let mut random = Random::new(seed);
         let start_ms = self.days * DAY_MS + 9 * HOUR_MS + random.below(8 * HOUR_MS);
-        let mut world = world(&mut self.memory, self.seed, self.population, start_ms)?;
+        let mut world = world(&mut self.memory, self.seed, self.population, start_ms, self.tune)?;
         populate(&mut world, setup(self.population, self.busy_login, [self.seed, random.next()]));
         // Sessions are on when the attack begins.
         let begin_ms = start_ms + 10 * 60_000;
@@ -163,7 +211,7 @@ impl Learned {
         let attack = Attack::new(&mut world, scenario.plan, random.fork(1));
         world.spawn(begin_ms, attack);
         let longest_ms = if self.busy_login { LONGEST_BUSY_MS } else { LONGEST_MS };
-        world.run(begin_ms + longest_ms, |world| world.ledger.attack.over);
+        world.run(begin_ms + longest_ms, |world| look(world) || world.ledger.attack.over);
         Ok(outcome(scenario, world.ledger))
     }
 }

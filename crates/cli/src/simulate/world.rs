@@ -3,7 +3,10 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use api_abuse_engine::fusion::ALL_THREATS;
 use api_abuse_engine::hash::Seed;
+use api_abuse_engine::learned::Models;
+use api_abuse_engine::policy::{Reaction, ThreatPolicy};
 use api_abuse_engine::profiles::Feature;
 use api_abuse_engine::record::{Method, RecordHead, Verdict, flags};
 use api_abuse_engine::{Config, Decision, Engine, RequestRecord, SourceKind};
@@ -21,6 +24,34 @@ pub(super) const DAY_MS: u64 = 86_400_000;
 pub(super) const HOUR_MS: u64 = 3_600_000;
 /// The application's name.
 const APPLICATION: &[u8] = b"shop";
+
+/// What is different from the engine's defaults.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tune {
+    /// Nobody is denied, so that everybody shows all they do.
+    pub(super) watch: bool,
+    /// A bit for each detector that works.
+    pub(super) detectors: u8,
+    pub(super) models: Models,
+}
+
+impl Default for Tune {
+    fn default() -> Self {
+        Self { watch: false, detectors: ALL_THREATS, models: Models::default() }
+    }
+}
+
+impl Tune {
+    fn config(self, seed: Seed) -> Config {
+        let mut config = Config::new(seed);
+        (config.detectors, config.models) = (self.detectors, self.models);
+        if self.watch {
+            let threat = ThreatPolicy { reaction: Reaction::Monitor, ..ThreatPolicy::default() };
+            config.policy = config.policy.with_all(threat);
+        }
+        config.with_application(APPLICATION)
+    }
+}
 
 /// Somebody who does one thing after the other.
 pub(super) trait Agent {
@@ -65,10 +96,15 @@ pub(super) fn engine_seed(seed: u64) -> Seed {
 impl<'m> World<'m> {
     /// A world over the tables in `memory`, which may hold what was learned before. `None` when the
     /// memory is too small.
-    pub(super) fn new(memory: &'m mut [u8], seed: u64, shop: Shop, now_ms: u64) -> Option<Self> {
+    pub(super) fn new(
+        memory: &'m mut [u8],
+        seed: u64,
+        shop: Shop,
+        now_ms: u64,
+        tune: Tune,
+    ) -> Option<Self> {
         let engine_seed = engine_seed(seed);
-        let config = Config::new(engine_seed).with_application(APPLICATION);
-        let (mut engine, _) = Engine::attach(memory, config)?;
+        let (mut engine, _) = Engine::attach(memory, tune.config(engine_seed))?;
         // Convictions of an engine that was here before still hold.
         let (mut denials, mut held) = (Denials::new(), Vec::new());
         engine.repeat_decisions(now_ms, &mut held);
@@ -92,6 +128,11 @@ impl<'m> World<'m> {
             queue: BinaryHeap::new(),
             inserted: 0,
         })
+    }
+
+    /// The engine, to look at.
+    pub(super) fn engine(&self) -> &Engine<'m> {
+        &self.engine
     }
 
     /// Adds a source and the people behind it; its number.

@@ -59,6 +59,7 @@ pub(super) enum Tag {
     Generations = 14,
     Profiles = 15,
     Habits = 16,
+    Budgets = 17,
 }
 
 /// Writes a checkpoint.

@@ -7,6 +7,7 @@ use super::source::{self, Core, States};
 use super::write::{LAYOUT, Numbers};
 use super::{Clock, Loaded, Restore};
 use crate::application::Statistics;
+use crate::budget::SavedBreaker;
 use crate::campaign::Campaign;
 use crate::conviction::suspect_slot;
 use crate::decision::Incident;
@@ -67,6 +68,10 @@ fn version_1(engine: &mut Engine<'_>, checkpoint: &Checkpoint<'_>, clock: &Clock
     for mut habit in records::<Habit>(checkpoint, Tag::Habits, &mut loaded) {
         habit.restore(clock);
         engine.habits.insert(&habit);
+    }
+    for mut breaker in records::<SavedBreaker>(checkpoint, Tag::Budgets, &mut loaded) {
+        breaker.restore(clock);
+        engine.insert_breaker(&breaker);
     }
     explanations(engine, checkpoint, clock, &mut loaded);
     tables(engine, checkpoint, clock, &mut loaded);

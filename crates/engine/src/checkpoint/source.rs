@@ -8,6 +8,7 @@ use crate::detectors::{
     credential_stuffing, posting, resource_exhaustion, scraping, vulnerability_scanning,
 };
 use crate::evidence::Walks;
+use crate::learned;
 use crate::profiles::Activity;
 use crate::sources::Source;
 
@@ -174,6 +175,7 @@ impl Core {
             posts: states.posts,
             load: states.load,
             activity: states.activity,
+            learned: learned::State::default(),
         };
         source.clamp();
         if denied_until_ms != 0 && denied_until_ms <= clock.now_ms {

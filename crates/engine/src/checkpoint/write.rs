@@ -47,6 +47,7 @@ pub(super) fn engine(engine: &Engine<'_>, now_ms: u64, wall_ms: u64, out: &mut d
     for (tag, sketch) in [(Tag::Served, &engine.served), (Tag::Missed, &engine.missed)] {
         writer.table(tag, sketch.cells().len() as u64, 1, sketch.cells());
     }
+    writer.records(Tag::Budgets, LAYOUT, engine.breakers());
     writer.end();
 }
 

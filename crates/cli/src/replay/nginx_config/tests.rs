@@ -1,0 +1,99 @@
+use api_abuse_engine::Threat;
+use api_abuse_engine::policy::Reaction;
+
+use super::*;
+
+const SHOP: &str = r#"
+# A comment with { and ; in it
+user www-data;
+events { worker_connections 64; }
+http {
+    include mime.types;
+    log_format main '$remote_addr "$request" ; {'; # quoted
+    map $uri $x { default 0; "~^/a{2}" 1; }
+    api_abuse_application shop {
+        threat scraping reaction=throttle ttl=30m;
+        learning "2d";
+        allow 192.0.2.0/24
+              2001:db8::/32;
+    }
+    server {
+        set $name "a\"b ${x}c";
+        location /account { api_abuse_endpoint login success=302; location /account/new { api_abuse_endpoint registration; } }
+        location = /account/status { api_abuse_endpoint ignore; }
+        location ~ \.php$ { api_abuse_endpoint content; }
+        location / { return 200; }
+    }
+}
+"#;
+
+#[test]
+fn reads_what_says_how_requests_are_judged() {
+    let config = NginxConfig::parse(SHOP.as_bytes()).unwrap();
+    let [shop] = &config.applications[..] else { panic!("{:?}", config.applications) };
+    assert_eq!(shop.name, b"shop");
+    assert_eq!(shop.policy.threat(Threat::Scraping).reaction, Reaction::Throttle);
+    assert_eq!(shop.policy.learning_ms, 172_800_000);
+    let v4 = |text: &str| text.parse::<std::net::Ipv4Addr>().unwrap().to_ipv6_mapped().octets();
+    assert!(shop.policy.allow.contains(v4("192.0.2.9")));
+    for (path, role) in [
+        ("/account", Role::Login),
+        ("/account/x", Role::Login),
+        ("/account/new", Role::Registration),
+        ("/account/status", Role::Ignore),
+        ("/account/status/x", Role::Login),
+        ("/index.php", Role::Auto),
+        ("/", Role::Auto),
+    ] {
+        assert_eq!(config.roles.of(path.as_bytes()), role, "{path}");
+    }
+    let notes = config.notes.join("\n");
+    for note in
+        ["line 6: \"include mime.types\"", "line 17: answers", "line 19: \"api_abuse_endpoint\""]
+    {
+        assert!(notes.contains(note), "{notes}");
+    }
+}
+
+#[test]
+fn mistakes_are_told_with_value_remedy_and_line() {
+    for (text, message, line) in [
+        ("api_abuse_application a {\n  threat spam;\n}", "invalid value \"spam\" in \"threat\"", 2),
+        ("api_abuse_application a {\n  learning\n  soon;\n}", "invalid value \"soon\"", 2),
+        ("api_abuse_application { }", "invalid number of arguments", 1),
+        ("api_abuse_application \"a b\" { }", "invalid application name \"a b\"", 1),
+        ("api_abuse_application a;", "directive \"api_abuse_application\" has no opening", 1),
+        ("api_abuse_application a { }\napi_abuse_application a { }", "duplicate application", 2),
+        ("api_abuse_application a { allow { } }", "directive is not terminated", 1),
+        ("http {\nserver {\n}\n", "unexpected end of file, the block of line 1", 4),
+        ("http { user", "unexpected end of file, expecting", 1),
+        ("}", "unexpected \"}\"", 1),
+        ("a }", "unexpected \"}\"", 1),
+        (";", "unexpected \";\"", 1),
+        ("\n{", "unexpected \"{\"", 2),
+        ("a 'b\nc", "unexpected end of file, a quote", 1),
+        ("a 'b'c;", "unexpected \"c\" after a closing quote", 1),
+        ("location /x { api_abuse_endpoint door; }", "invalid value \"door\"", 1),
+        ("location /x { api_abuse_endpoint; }", "invalid number of arguments", 1),
+    ] {
+        let (found, at) = NginxConfig::parse(text.as_bytes()).unwrap_err();
+        assert!(found.starts_with(message), "{text}: {found}");
+        assert_eq!(at, line, "{text}: {found}");
+    }
+    let deep = "a {".repeat(100_000);
+    assert!(NginxConfig::parse(deep.as_bytes()).unwrap_err().0.contains("blocks"));
+}
+
+#[test]
+fn any_text_is_read_or_refused() {
+    let mut random = 7u64;
+    for round in 0..3000u64 {
+        let text: Vec<u8> = (0..60)
+            .map(|n| {
+                random = api_abuse_engine::hash::combine(random, round + n);
+                b"a ;{}'\"\\#\n$ api_abuse_application"[(random >> 40) as usize % 35]
+            })
+            .collect();
+        let _ = NginxConfig::parse(&text);
+    }
+}

@@ -1,0 +1,213 @@
+//! The learned part: what corroborates a suspicion, and never makes one.
+//!
+//! At checkpoints of a client (16, 32, 64 requests, then every 64) its counters become a vector of
+//! [`features`]. Two models look at it:
+//!
+//! * [`scorer`]: for each threat a linear model with weights whose signs are known beforehand, trained
+//!   on the simulator and shipped as data ([`scorers`]). Trained on balanced classes, its logit is a log
+//!   likelihood ratio.
+//! * [`forest`]: an online isolation forest of this very application's well-behaved clients, for what
+//!   nobody named.
+//!
+//! Unsupervised scores and models of other people's traffic are wrong about somebody every day.
+//! Therefore what both say of a threat adds at most as many nats as its sequential test has found by
+//! itself, and at most half of the threshold: nobody is convicted who is not a suspect already.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use crate::detectors::Measure;
+use crate::engine::Engine;
+use crate::fusion::Sensitivity;
+use crate::sources::Source;
+use crate::{SourceKind, Threat};
+
+pub mod features;
+pub mod forest;
+pub mod scorer;
+pub mod scorers;
+
+/// Steps of a nat in [`State`].
+const STEPS: f32 = 16.0;
+/// Milliseconds of an epoch: a client teaches the forest once in each.
+const EPOCH_MS: u64 = 3_600_000;
+
+/// Which of the two models speak; for measuring what each is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Models {
+    /// The linear ones.
+    pub scorers: bool,
+    /// The forest.
+    pub forest: bool,
+}
+
+impl Default for Models {
+    fn default() -> Self {
+        Self { scorers: true, forest: true }
+    }
+}
+
+/// What the models said of a source at its last checkpoint. Plain old data.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct State {
+    /// By how much the linear model of each threat passes what one in a thousand benign clients
+    /// reaches, in sixteenths of a nat.
+    margins: [u8; 8],
+    /// How surprising the forest finds it beyond one in a hundred, in sixteenths of a nat.
+    surprise: u8,
+    padding: u8,
+    /// The epoch in which it taught the forest, plus one.
+    epoch: u16,
+    reserved: u32,
+}
+
+impl State {
+    /// What the models add to the evidence for a threat, nats, if it is there.
+    fn of(&self, threat: usize) -> f32 {
+        (f32::from(self.margins[threat]) + f32::from(self.surprise)) / STEPS
+    }
+
+    /// The most that they add to any.
+    pub(crate) fn most(&self) -> f32 {
+        (0..8).map(|threat| self.of(threat)).fold(0.0, f32::max)
+    }
+}
+
+/// Evidence with what corroborates it, nats: at most twice as much, and at most half of the threshold
+/// more.
+pub fn corroborated(evidence: f32, models: f32) -> f32 {
+    evidence + models.min(evidence).min(Sensitivity::Normal.threshold() / 2.0).max(0.0)
+}
+
+impl Source {
+    /// The evidence for each threat, nats: of the sequential tests, corroborated by the models.
+    pub fn evidence(&self) -> [f32; 8] {
+        core::array::from_fn(|k| corroborated(self.walks[k].evidence(), self.learned.of(k)))
+    }
+
+    /// At least as much as the evidence for any threat, at no cost of a logarithm.
+    pub fn reach(&self) -> f32 {
+        corroborated(self.peak(), self.learned.most())
+    }
+}
+
+/// Whether the models look at a source that has made so many requests.
+fn is_checkpoint(requests: u32) -> bool {
+    matches!(requests, 16 | 32) || (requests != 0 && requests % 64 == 0)
+}
+
+impl Engine<'_> {
+    /// All clients that are remembered.
+    pub fn clients(&self) -> impl Iterator<Item = &Source> {
+        self.sources.iter().filter(|source| source.kind == SourceKind::Client as u8)
+    }
+
+    /// At a checkpoint of a client, lets the models look at it; a well-behaved one then teaches the
+    /// forest, unless the record's sources are under suspicion.
+    pub(crate) fn reconsider(&mut self, slot: usize, now_ms: u64, teaches: bool) {
+        self.forest.count_record();
+        let source = self.sources.get_mut(slot);
+        if source.kind != SourceKind::Client as u8 || !is_checkpoint(source.requests) {
+            return;
+        }
+        let models = self.config.models;
+        let features = features::of(source);
+        let step = |nats: f32| (nats * STEPS).clamp(0.0, 255.0) as u8;
+        if models.scorers {
+            for (margin, scorer) in source.learned.margins.iter_mut().zip(&scorers::SCORERS) {
+                *margin = step(scorer.margin(&features));
+            }
+        }
+        if models.forest {
+            let score = self.forest.score(&features);
+            source.learned.surprise = step(self.forest.surprise(score));
+            let epoch = ((now_ms / EPOCH_MS) as u16).wrapping_add(1);
+            let behaves = teaches && source.is_vouched() && source.convictions == 0;
+            if behaves && source.learned.epoch != epoch {
+                let network = (source.network >> 8) as u32;
+                if self.forest.offer(&features, network, now_ms / EPOCH_MS, now_ms) {
+                    source.learned.epoch = epoch;
+                }
+            }
+        }
+    }
+}
+
+/// What findings say of the models, in the order of the threats and then the forest.
+pub const MEASURES: [Measure; 9] = [
+    score::<0>(),
+    score::<1>(),
+    score::<2>(),
+    score::<3>(),
+    score::<4>(),
+    score::<5>(),
+    score::<6>(),
+    score::<7>(),
+    Measure {
+        threat: None,
+        name: "anomaly",
+        unit: "nats",
+        normal: forest::COMMON,
+        value: |s| beyond(forest::COMMON, s.learned.surprise),
+    },
+];
+
+const fn score<const K: usize>() -> Measure {
+    Measure {
+        threat: Some(Threat::ALL[K]),
+        name: "learned_score",
+        unit: "nats",
+        normal: scorers::SCORERS[K].floor(),
+        value: |s| beyond(scorers::SCORERS[K].floor(), s.learned.margins[K]),
+    }
+}
+
+/// What passes `normal` by so many steps; 0 when it does not.
+fn beyond(normal: f32, steps: u8) -> f32 {
+    if steps == 0 { 0.0 } else { normal + f32::from(steps) / STEPS }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evidence::Walks;
+    use crate::fusion::Fusion;
+
+    #[test]
+    fn models_alone_convict_nobody() {
+        let learned = State { margins: [255; 8], surprise: 255, ..State::default() };
+        let mut source = Source { learned, ..Source::default() };
+        assert_eq!(source.evidence(), [0.0; 8]);
+        assert_eq!(source.reach(), 0.0);
+        // Half of the threshold at most, and only for who is half convicted already.
+        let h = Sensitivity::Normal.threshold();
+        let lowest = Sensitivity::Paranoid.threshold();
+        source.walks = [Walks::at([lowest / 2.0 - 0.1; 4]); 8];
+        assert!(Fusion::mix(source.evidence(), 0xff).evidence < lowest);
+        source.walks = [Walks::at([h; 4]); 8];
+        assert!(source.evidence().iter().all(|&e| (e - 1.5 * h).abs() < 0.01));
+    }
+
+    #[test]
+    fn reach_is_an_upper_bound() {
+        let mut random = 5;
+        for n in 0..2000 {
+            random = crate::hash::combine(random, n);
+            let byte = |at: u32| (random >> (8 * at)) as u8;
+            let mut source = Source::default();
+            let nats = core::array::from_fn(|m| f32::from(byte(m as u32)) / 8.0);
+            source.walks[(random >> 60) as usize % 8] = Walks::at(nats);
+            source.learned.margins = random.to_le_bytes().map(|b| b / 2);
+            source.learned.surprise = byte(3);
+            let most = source.evidence().into_iter().fold(0.0, f32::max);
+            assert!(most <= source.reach() + 1e-3, "{most} {}", source.reach());
+            assert!(most <= 2.0 * source.peak() + 1e-3);
+        }
+    }
+
+    #[test]
+    fn checkpoints() {
+        let at: Vec<u32> = (0..300).filter(|&n| is_checkpoint(n)).collect();
+        assert_eq!(at, [16, 32, 64, 128, 192, 256]);
+    }
+}
