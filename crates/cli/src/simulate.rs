@@ -243,7 +243,8 @@ fn simulate(arguments: &Arguments, selection: &Selection, tune: Tune) -> Result<
     }
     if selection.poisoning {
         let seed = seed ^ 0x7069_7a6e;
-        outcome.poisoning = poisoning::climb(seed, arguments.population, arguments.runs, progress)?;
+        outcome.poisoning =
+            poisoning::climb(seed, arguments.population, arguments.runs, tune, progress)?;
     }
     progress(String::new());
     outcome.sort();

@@ -10,8 +10,8 @@
 //!   nobody named.
 //!
 //! Unsupervised scores and models of other people's traffic are wrong about somebody every day.
-//! Therefore what both say of a threat adds at most as many nats as its sequential test has found by
-//! itself, and at most half of the threshold: nobody is convicted who is not a suspect already.
+//! Therefore only what both say of a threat counts, and only where its sequential test is near its
+//! threshold h already: see [`corroborated`]. They make a conviction sooner; they make no suspect.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -62,9 +62,11 @@ pub struct State {
 }
 
 impl State {
-    /// What the models add to the evidence for a threat, nats, if it is there.
+    /// What the models add to the evidence for a threat, nats, if it is there: what both say. A linear
+    /// model sees much of what the sequential test has counted already; the forest knows nothing of
+    /// threats, but what is usual here.
     fn of(&self, threat: usize) -> f32 {
-        (f32::from(self.margins[threat]) + f32::from(self.surprise)) / STEPS
+        f32::from(self.margins[threat].min(self.surprise)) / STEPS
     }
 
     /// The most that they add to any.
@@ -73,10 +75,12 @@ impl State {
     }
 }
 
-/// Evidence with what corroborates it, nats: at most twice as much, and at most half of the threshold
-/// more.
+/// Evidence with what corroborates it, nats: nothing more below half of the threshold h, from there at
+/// most as much as the evidence passes h/2, and at most h/8. Who the models help to convict has
+/// sequential evidence of seven eighths of h at least.
 pub fn corroborated(evidence: f32, models: f32) -> f32 {
-    evidence + models.min(evidence).min(Sensitivity::Normal.threshold() / 2.0).max(0.0)
+    let h = Sensitivity::Normal.threshold();
+    evidence + models.min(evidence - h / 2.0).min(h / 8.0).max(0.0)
 }
 
 impl Source {
@@ -179,13 +183,19 @@ mod tests {
         let mut source = Source { learned, ..Source::default() };
         assert_eq!(source.evidence(), [0.0; 8]);
         assert_eq!(source.reach(), 0.0);
-        // Half of the threshold at most, and only for who is half convicted already.
         let h = Sensitivity::Normal.threshold();
-        let lowest = Sensitivity::Paranoid.threshold();
-        source.walks = [Walks::at([lowest / 2.0 - 0.1; 4]); 8];
-        assert!(Fusion::mix(source.evidence(), 0xff).evidence < lowest);
+        source.walks = [Walks::at([h / 2.0; 4]); 8];
+        assert!(source.evidence().iter().all(|&e| (e - h / 2.0).abs() < 1e-3), "a suspect is one");
+        source.walks = [Walks::at([0.87 * h; 4]); 8];
+        assert!(Fusion::mix(source.evidence(), 0xff).evidence < h);
+        source.walks = [Walks::at([0.88 * h; 4]); 8];
+        assert!(Fusion::mix(source.evidence(), 0xff).evidence >= h);
         source.walks = [Walks::at([h; 4]); 8];
-        assert!(source.evidence().iter().all(|&e| (e - 1.5 * h).abs() < 0.01));
+        assert!(source.evidence().iter().all(|&e| (e - 1.125 * h).abs() < 0.01));
+        for one in [State { surprise: 0, ..learned }, State { margins: [0; 8], ..learned }] {
+            source.learned = one;
+            assert!(source.evidence().iter().all(|&e| (e - h).abs() < 1e-3), "one alone is silent");
+        }
     }
 
     #[test]

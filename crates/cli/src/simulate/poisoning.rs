@@ -10,6 +10,7 @@ use super::scenario::{Scenario, scenarios};
 use super::statistics::quantile;
 use super::table::Table;
 use super::trial::{Learned, Run};
+use super::world::Tune;
 use crate::Failure;
 
 /// The attacks that the poison is for, and where their normal is learned.
@@ -36,9 +37,10 @@ pub(super) fn climb(
     seed: u64,
     population: u64,
     runs: u64,
+    tune: Tune,
     mut progress: impl FnMut(String),
 ) -> Result<Vec<Row>, Failure> {
-    let clean = Learned::new(seed, population, false)?;
+    let clean = Learned::new(seed, population, false, tune)?;
     let before = clean.normal(&ATTACKS.map(|(_, feature, path)| (feature, path)))?;
     let mut rows = Vec::new();
     for rung in LADDER {
