@@ -216,9 +216,7 @@ impl<'m> Engine<'m> {
         for slot in slots.all() {
             self.observe(slot, record, &facts, &count);
         }
-        if let Some(client) = slots.client {
-            self.reconsider(client, now_ms, standing.teaches);
-        }
+        self.reconsider(slots.client, now_ms, standing.teaches);
         self.vouch(slots);
         self.learn(slots, record, &facts, application, ready);
         let decision = self.convict(slots, record, application);

@@ -108,10 +108,11 @@ impl Engine<'_> {
 
     /// At a checkpoint of a client, lets the models look at it; a well-behaved one then teaches the
     /// forest, unless the record's sources are under suspicion.
-    pub(crate) fn reconsider(&mut self, slot: usize, now_ms: u64, teaches: bool) {
+    pub(crate) fn reconsider(&mut self, client: Option<usize>, now_ms: u64, teaches: bool) {
         self.forest.count_record();
+        let Some(slot) = client else { return };
         let source = self.sources.get_mut(slot);
-        if source.kind != SourceKind::Client as u8 || !is_checkpoint(source.requests) {
+        if !is_checkpoint(source.requests) {
             return;
         }
         let models = self.config.models;
