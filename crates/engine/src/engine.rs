@@ -178,10 +178,10 @@ impl<'m> Engine<'m> {
             return;
         }
         // An answer that an incident stands behind is the module's own, whatever it was called.
-        let denied_before = head.incident != 0;
-        if verdict != Verdict::Passed || allowed || denied_before {
-            let denied = denied_before
-                || !matches!(verdict, Verdict::Passed | Verdict::Bypassed | Verdict::Allowed);
+        let own = head.incident != 0;
+        if verdict != Verdict::Passed || allowed || own {
+            let passed = matches!(verdict, Verdict::Passed | Verdict::Bypassed | Verdict::Allowed);
+            let denied = own || !passed;
             self.count_client(record, application, denied);
             return;
         }
@@ -195,10 +195,7 @@ impl<'m> Engine<'m> {
         }
         self.count_client(record, application, held || spared);
         if held {
-            if let Some(address) = slots.address {
-                let address = self.sources.get_mut(address);
-                address.convicted_requests = address.convicted_requests.saturating_add(1);
-            }
+            self.count_convicted(slots.address);
             return;
         }
         self.inherit(slots);
@@ -219,12 +216,19 @@ impl<'m> Engine<'m> {
         self.reconsider(slots.client, now_ms, standing.teaches);
         self.vouch(slots);
         self.learn(slots, record, &facts, application, ready);
-        let decision = self.convict(slots, record, application);
-        if decision.is_some() {
+        if let Some(decision) = self.convict(slots, record, application) {
             self.unlearn(slots, application, now_ms);
+            decisions.push(decision);
         }
-        decisions.extend(decision);
         slots.all().for_each(|slot| self.sources.weigh(slot, now_ms));
+    }
+
+    /// Counts a request of somebody who is denied towards the address.
+    fn count_convicted(&mut self, address: Option<usize>) {
+        if let Some(address) = address {
+            let address = self.sources.get_mut(address);
+            address.convicted_requests = address.convicted_requests.saturating_add(1);
+        }
     }
 
     /// The sources that a record belongs to, made if they are new.
