@@ -137,7 +137,9 @@ impl History {
             let path = path.split(|byte| *byte == b'?').next().unwrap_or_default();
             count(&mut self.endpoints, (incident.application, path.to_vec()), last);
         }
-        let findings = incident.findings.iter().filter(|finding| finding.measure != 0);
+        // Of the detectors: models corroborate.
+        let detectors = 1..=MEASURES.len() as u32;
+        let findings = incident.findings.iter().filter(|it| detectors.contains(&it.measure));
         if let Some(finding) = findings.max_by(|a, b| heaviest(&a.evidence, &b.evidence)) {
             count(&mut self.detectors, finding.measure, last);
         }
@@ -166,7 +168,7 @@ impl History {
             let measure = MEASURES.get((*measure as usize).checked_sub(1)?)?;
             Some(json!({
                 "measure": measure.name,
-                "threat": measure.threat.slug(),
+                "threat": measure.threat.map(Threat::slug),
                 "convictions": count,
             }))
         });
