@@ -10,7 +10,8 @@ use api_abuse_tests::http::read_response;
 use api_abuse_tests::nginx::{Nginx, Site};
 use api_abuse_tests::sites::{STATUS, ZONE, attacker};
 
-/// An application that says 401 to everything, behind locations that read bodies in different ways.
+/// An application that reads what it is sent and says 401 to everything, behind locations that read bodies
+/// in different ways.
 fn site() -> Site {
     let locations = [
         ("/plain", ""),
@@ -31,7 +32,8 @@ fn site() -> Site {
          location /unnamed {{ api_abuse_endpoint login; proxy_pass http://@other@; }}
          location /front/ {{ api_abuse_endpoint login; api_abuse_identity user;
            try_files /nothing /plain; }} }}
-         server {{ listen @other@; access_log off; location / {{ return 401; }} }}",
+         server {{ listen @other@; access_log off;
+           location / {{ proxy_pass http://@other@/said; }} location = /said {{ return 401; }} }}",
         locations.concat()
     );
     // Newer versions ask for a directive that older ones do not know.
