@@ -33,7 +33,7 @@ fn site() -> Site {
          location /front/ {{ api_abuse_endpoint login; api_abuse_identity user;
            try_files /nothing /plain; }} }}
          server {{ listen @other@; access_log off;
-           location / {{ proxy_pass http://@other@/said; }} location = /said {{ return 401; }} }}",
+           location / {{ proxy_pass http://@other@/said; }} location /said {{ return 401; }} }}",
         locations.concat()
     );
     // Newer versions ask for a directive that older ones do not know.
