@@ -52,7 +52,7 @@ vendored-build: ## the module against the source in the crate nginx-src, nothing
 	env -u NGINX_BUILD_DIR cargo build --release --features vendored --target-dir $(TARGET)/vendored
 
 .PHONY: demo
-demo: deps build ## a shop, people, gobuster and hydra: watch who is denied, and why
+demo: deps build ## a shop, people, attackers for every threat: watch who is denied, and why
 	cargo build --release -p api-abuse-tests --bin demo
 	$(TARGET)/release/demo
 

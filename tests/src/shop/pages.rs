@@ -85,7 +85,7 @@ fn home() -> Answer {
 
 fn search(visit: &Visit) -> Answer {
     let words = visit.parameter("q").unwrap_or_default();
-    page("Search", &list(&catalogue::search(&words))).work(12)
+    page("Search", &list(&catalogue::search(&words))).work(40)
 }
 
 fn list(products: &[u64]) -> String {

@@ -1,4 +1,6 @@
-//! gobuster and hydra, as their manuals say.
+//! Who attacks the shop: an attacker for each threat, all of them tools as their manuals say.
+
+mod tools;
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -7,7 +9,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use api_abuse_tests::attack::{NAMES, leaked_credentials};
 use api_abuse_tests::relay::Relay;
 use rustix::process::{Pid, Signal, kill_process_group};
 
@@ -25,60 +26,28 @@ pub(crate) struct Attacker {
     command: fn(SocketAddr, &Path) -> Command,
 }
 
-pub(crate) const ATTACKERS: [Attacker; 3] = [
-    Attacker {
-        name: "gobuster dir, 5 threads",
-        address: Ipv4Addr::new(127, 1, 12, 1),
-        served_max: 25,
-        threat: "vulnerability_scanning",
-        command: gobuster,
-    },
-    Attacker {
-        name: "hydra, HTML form",
-        address: Ipv4Addr::new(127, 1, 1, 1),
-        served_max: 40,
-        threat: "credential_stuffing",
-        command: hydra_form,
-    },
-    Attacker {
-        name: "hydra, API",
-        address: Ipv4Addr::new(127, 1, 1, 2),
-        served_max: 40,
-        threat: "credential_stuffing",
-        command: hydra_api,
-    },
+/// At least one for each threat. What is promised leaves room for what is under way when the conviction
+/// falls: hydra fetches the form before each attempt, on four connections; a flood is one after seconds.
+pub(crate) const ATTACKERS: [Attacker; 9] = [
+    attacker("gobuster dir, 5 threads", 12, 25, "vulnerability_scanning", tools::gobuster),
+    attacker("hydra, HTML form", 1, 50, "credential_stuffing", tools::hydra_form),
+    attacker("hydra, API", 2, 40, "credential_stuffing", tools::hydra_api),
+    attacker("curl, fake accounts", 5, 25, "account_creation", tools::accounts),
+    attacker("curl, the same review", 7, 25, "spamming", tools::reviews),
+    attacker("curl, one product, again", 9, 80, "scalping", tools::reservations),
+    attacker("curl, the whole catalogue", 16, 80, "scraping", tools::catalogue),
+    attacker("curl, orders by number", 21, 80, "bola", tools::orders),
+    attacker("curl, 20 searches at once", 23, 5000, "resource_exhaustion", tools::searches),
 ];
 
-fn gobuster(to: SocketAddr, home: &Path) -> Command {
-    fs::write(home.join("names.txt"), NAMES).unwrap();
-    let mut command = Command::new("gobuster");
-    command.args(["dir", "--quiet", "--no-error", "--no-progress", "--threads", "5"]);
-    command.args(["--wordlist", "names.txt", "--url", &format!("http://{to}/")]);
-    command
-}
-
-fn hydra(to: SocketAddr, home: &Path) -> Command {
-    fs::write(home.join("leaked.txt"), leaked_credentials(7, 1500)).unwrap();
-    let mut command = Command::new("hydra");
-    command.args(["-I", "-q", "-C", "leaked.txt", "-t", "4", "-s", &to.port().to_string()]);
-    command.arg(to.ip().to_string());
-    command
-}
-
-/// The form answers 200 and says in words that it was wrong.
-fn hydra_form(to: SocketAddr, home: &Path) -> Command {
-    let mut command = hydra(to, home);
-    let form = "/login:email=^USER^&password=^PASS^:F=do not match";
-    command.args(["http-post-form", form]);
-    command
-}
-
-/// hydra takes a form that answers 401 for a mistake of its user's, so it shows each pair of
-/// credentials in an Authorization header instead.
-fn hydra_api(to: SocketAddr, home: &Path) -> Command {
-    let mut command = hydra(to, home);
-    command.args(["http-post", "/api/login"]);
-    command
+const fn attacker(
+    name: &'static str,
+    host: u8,
+    served_max: usize,
+    threat: &'static str,
+    command: fn(SocketAddr, &Path) -> Command,
+) -> Attacker {
+    Attacker { name, address: Ipv4Addr::new(127, 1, 12, host), served_max, threat, command }
 }
 
 impl Attacker {
@@ -126,6 +95,7 @@ pub(crate) fn missing_tools() -> Option<String> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let installed =
         |tool: &&str| std::env::split_paths(&path).any(|place| place.join(tool).is_file());
-    let missing: Vec<_> = ["gobuster", "hydra"].into_iter().filter(|t| !installed(t)).collect();
+    let missing: Vec<_> =
+        ["gobuster", "hydra", "curl"].into_iter().filter(|t| !installed(t)).collect();
     (!missing.is_empty()).then(|| missing.join(" "))
 }

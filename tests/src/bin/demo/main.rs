@@ -1,6 +1,6 @@
 //! `make demo`: a real NGINX guards a shop while people use it and real tools attack it.
 //!
-//! gobuster and hydra come through relays that give them an address and the round trip of an
+//! gobuster, hydra and curl come through relays that give them an address and the round trip of an
 //! attacker on the Internet. Everything said about requests is read from NGINX's access log, and
 //! everything said about evidence from the module's own status; the demo only compares it with what
 //! was promised. With `--check` it ends then, and its exit code is the answer; otherwise everything
@@ -116,8 +116,9 @@ fn leave_open(nginx: &Nginx, stop: &AtomicBool) {
     let address = nginx.address;
     println!("\nStill running, people are still shopping. Have a look:");
     println!("  http://{address}/                    the shop");
+    println!("  http://{address}/abuse/              the console: who is denied, and why");
     println!("  http://{address}/status              metrics");
-    println!("  http://{address}/status?format=json  who is denied, and why");
+    println!("  http://{address}/status?format=json  the same, for programs");
     println!("  {}", nginx.home().join("access.json").display());
     println!("Ctrl-C ends it.");
     while !stop.load(Ordering::Relaxed) {
