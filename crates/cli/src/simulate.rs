@@ -12,6 +12,7 @@ mod benign;
 mod details;
 mod ledger;
 mod outcome;
+mod parallel;
 mod poison;
 mod poisoning;
 mod random;
@@ -229,15 +230,12 @@ fn simulate(arguments: &Arguments, selection: &Selection, tune: Tune) -> Result<
             continue;
         }
         progress("learning an application to attack".to_owned());
-        let mut learned = Learned::new(seed ^ 0x6c65_6172, arguments.population, busy_login, tune)?;
+        let learned = Learned::new(seed ^ 0x6c65_6172, arguments.population, busy_login, tune)?;
         for scenario in rows().filter(|row| learned.suits(row)).collect::<Vec<_>>() {
-            let mut runs = Vec::new();
+            progress(scenario.full_name());
             // Each attack has times and people of its own.
             let own = engine_seed(seed).table(scenario.full_name().as_bytes());
-            for run in 0..arguments.runs {
-                progress(format!("{} {}", scenario.full_name(), run + 1));
-                runs.push(learned.attack(scenario, own.wrapping_add(run))?);
-            }
+            let runs = learned.attacks(scenario, arguments.runs, |run| own.wrapping_add(run))?;
             outcome.attacks.push((*scenario, runs));
         }
     }

@@ -66,11 +66,12 @@ fn worth(seed: u64, without: Option<&str>) -> Result<Worth, Failure> {
     let convicted = ledger.false_convictions().count();
     let mut worth =
         Worth { detected: 0, rightly: 0, attacks: 0, requests: 0, convicted, source_days };
-    let mut learned = Learned::new(seed ^ 0x6162_6c61, NEIGHBOURS, false, tune)?;
+    let learned = Learned::new(seed ^ 0x6162_6c61, NEIGHBOURS, false, tune)?;
+    let mut memory = learned.scratch();
     let single = |it: &Scenario| it.is_single_source() && !it.busy_login;
     for scenario in scenarios().iter().filter(|it| single(it)) {
         let own = engine_seed(seed).table(scenario.full_name().as_bytes());
-        let run = learned.attack(scenario, own)?;
+        let run = learned.watch_attack(&mut memory, scenario, own, |_| false)?;
         worth.attacks += 1;
         if let Some((requests, ..)) = run.conviction {
             worth.detected += 1;

@@ -45,13 +45,12 @@ pub(super) fn climb(
     let mut rows = Vec::new();
     for rung in LADDER {
         progress(format!("poison: {}", rung.name));
-        let (mut learned, poisoners) = clean.poisoned(rung)?;
+        let (learned, poisoners) = clean.poisoned(rung)?;
         let after = learned.normal(&ATTACKS.map(|(_, feature, path)| (feature, path)))?;
         for (at, (name, feature, _)) in ATTACKS.into_iter().enumerate() {
             let scenario = scenarios().into_iter().find(|it| it.full_name() == name);
             let Some(scenario) = scenario else { continue };
-            let attack = |run: u64| learned.attack(&scenario, seed ^ ((run + 1) << 32));
-            let runs = (0..runs).map(attack).collect::<Result<Vec<Run>, Failure>>()?;
+            let runs = learned.attacks(&scenario, runs, |run| seed ^ ((run + 1) << 32))?;
             let nulls = [before[at], after[at]];
             rows.push(Row { rung, scenario, feature, poisoners, nulls, runs });
         }

@@ -100,13 +100,14 @@ fn benign(plan: &Plan, seed: u64) -> Result<Vec<Sample>, Failure> {
 /// Attackers, whenever their requests have become so and so many.
 fn attacks(plan: &Plan, seed: u64) -> Result<Vec<Sample>, Failure> {
     let mut samples = Vec::new();
-    let mut learned = Learned::watching(seed ^ 0x7472_6169, plan.population)?;
+    let learned = Learned::watching(seed ^ 0x7472_6169, plan.population)?;
+    let mut memory = learned.scratch();
     // Members of a botnet at a busy login never come to a checkpoint.
     for scenario in scenarios().iter().filter(|it| !it.busy_login && !it.cold) {
         let mut random = Random::new(seed ^ scenario.threat as u64);
         for _ in 0..plan.runs {
             let mut next = LEAST;
-            learned.watch_attack(scenario, random.next(), |world| {
+            learned.watch_attack(&mut memory, scenario, random.next(), |world| {
                 let attack = &world.ledger.attack;
                 if attack.requests >= next {
                     next = next.saturating_mul(2);

@@ -14,6 +14,7 @@ use crate::memory::Memory;
 use super::attack::Attack;
 use super::benign::{Setup, populate};
 use super::ledger::{Ledger, Tally};
+use super::parallel;
 use super::poison::{self, Rung};
 use super::random::Random;
 use super::scenario::Scenario;
@@ -118,7 +119,6 @@ pub(super) struct Learned {
     days: u64,
     tune: Tune,
     tables: Vec<u8>,
-    memory: Memory,
 }
 
 impl Learned {
@@ -137,13 +137,13 @@ impl Learned {
         world.run(LEARNED_DAYS * DAY_MS, |_| false);
         drop(world);
         let tables = memory.bytes().to_vec();
-        Ok(Self { seed, population, busy_login, days: LEARNED_DAYS, tune, tables, memory })
+        Ok(Self { seed, population, busy_login, days: LEARNED_DAYS, tune, tables })
     }
 
     /// The same after the poison of a rung; how many poisoners there were, and how many of them were
     /// convicted.
     pub(super) fn poisoned(&self, rung: Rung) -> Result<(Self, (u64, u64)), Failure> {
-        let mut memory = Memory::new(self.tables.len());
+        let mut memory = self.scratch();
         memory.bytes().copy_from_slice(&self.tables);
         let mut world =
             world(&mut memory, self.seed, self.population, self.days * DAY_MS, self.tune)?;
@@ -158,7 +158,7 @@ impl Learned {
         drop(world);
         let tables = memory.bytes().to_vec();
         let Self { seed, population, busy_login, tune, .. } = *self;
-        Ok((Self { seed, population, busy_login, days, tune, tables, memory }, poisoners))
+        Ok((Self { seed, population, busy_login, days, tune, tables }, poisoners))
     }
 
     /// The learned nulls of features on the templates of paths.
@@ -166,7 +166,7 @@ impl Learned {
         &self,
         of: &[(Feature, &str); N],
     ) -> Result<[Option<f32>; N], Failure> {
-        let mut memory = Memory::new(self.tables.len());
+        let mut memory = self.scratch();
         memory.bytes().copy_from_slice(&self.tables);
         let mut world =
             world(&mut memory, self.seed, self.population, self.days * DAY_MS, self.tune)?;
@@ -183,27 +183,40 @@ impl Learned {
         scenario.busy_login == self.busy_login
     }
 
-    /// Runs an attack once.
-    pub(super) fn attack(&mut self, scenario: &Scenario, seed: u64) -> Result<Run, Failure> {
-        self.watch_attack(scenario, seed, |_| false)
+    /// Memory for attacks on these tables.
+    pub(super) fn scratch(&self) -> Memory {
+        Memory::new(self.tables.len())
     }
 
-    /// Runs an attack once; `look` is called after everything that anybody does, and says when it has
+    /// Runs an attack once for each of `runs` seeds, on all processors.
+    pub(super) fn attacks(
+        &self,
+        scenario: &Scenario,
+        runs: u64,
+        seed: impl Fn(u64) -> u64 + Sync,
+    ) -> Result<Vec<Run>, Failure> {
+        let attack =
+            |memory: &mut Memory, run| self.watch_attack(memory, scenario, seed(run), |_| false);
+        parallel::map(runs, || self.scratch(), attack).into_iter().collect()
+    }
+
+    /// Runs an attack once, in memory of [`Self::scratch`]; `look` is called after everything that anybody does, and says when it has
     /// seen enough.
     pub(super) fn watch_attack(
-        &mut self,
+        &self,
+        memory: &mut Memory,
         scenario: &Scenario,
         seed: u64,
         mut look: impl FnMut(&World<'_>) -> bool,
     ) -> Result<Run, Failure> {
         if scenario.cold {
-            self.memory.bytes().fill(0);
+            memory.bytes().fill(0);
         } else {
-            self.memory.bytes().copy_from_slice(&self.tables);
+            memory.bytes().copy_from_slice(&self.tables);
         }
         let mut random = Random::new(seed);
         let start_ms = self.days * DAY_MS + 9 * HOUR_MS + random.below(8 * HOUR_MS);
-        let mut world = world(&mut self.memory, self.seed, self.population, start_ms, self.tune)?;
+        let mut world = world(memory, self.seed, self.population, start_ms, self.tune)?;
         populate(&mut world, setup(self.population, self.busy_login, [self.seed, random.next()]));
         // Sessions are on when the attack begins.
         let begin_ms = start_ms + 10 * 60_000;
