@@ -156,7 +156,8 @@ bench-instructions: build ## instructions that the module adds to a request, by 
 EVALUATION_SEED ?= 2002
 evaluate: ## writes docs/evaluation.md: detection and false convictions, from a seed no code was tuned on
 	cargo build --release -p api-abuse
-	$(TARGET)/release/api-abuse simulate --scenario all --seed $(EVALUATION_SEED) --markdown --ablation > docs/evaluation.md
+	$(TARGET)/release/api-abuse simulate --scenario all --seed $(EVALUATION_SEED) \
+		--runs 100 --runs-single 400 --markdown --ablation > docs/evaluation.md
 
 .PHONY: train
 TRAIN_SEED ?= 11

@@ -58,6 +58,9 @@ pub(crate) struct Arguments {
     /// Runs of each attack
     #[arg(long, default_value_t = 25, value_name = "NUMBER")]
     runs: u64,
+    /// The same of attacks from one source; as many as of the others unless told
+    #[arg(long, value_name = "NUMBER")]
+    runs_single: Option<u64>,
     /// Memory for the engine's tables under the benign population, as the size of `api_abuse_zone`
     #[arg(long, default_value = "512m", value_name = "SIZE", value_parser = parse_size)]
     memory: usize,
@@ -94,7 +97,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if arguments.scenario == "list" {
         return list(&mut out).map_err(written);
     }
-    if arguments.population == 0 || arguments.days == 0 || arguments.runs == 0 {
+    if arguments.population == 0
+        || arguments.days == 0
+        || arguments.runs == 0
+        || arguments.runs_single == Some(0)
+    {
         return Err(Failure::Usage("nothing to simulate".to_owned()));
     }
     if arguments.train {
@@ -235,7 +242,9 @@ fn simulate(arguments: &Arguments, selection: &Selection, tune: Tune) -> Result<
             progress(scenario.full_name());
             // Each attack has times and people of its own.
             let own = engine_seed(seed).table(scenario.full_name().as_bytes());
-            let runs = learned.attacks(scenario, arguments.runs, |run| own.wrapping_add(run))?;
+            let single = arguments.runs_single.filter(|_| scenario.is_single_source());
+            let runs = single.unwrap_or(arguments.runs);
+            let runs = learned.attacks(scenario, runs, |run| own.wrapping_add(run))?;
             outcome.attacks.push((*scenario, runs));
         }
     }

@@ -166,8 +166,8 @@ impl Outcome {
             table.rows.push(vec![
                 scenario.name.to_owned(),
                 summary.runs.to_string(),
-                format!("{:.0} %", 100.0 * summary.detected as f64 / summary.runs.max(1) as f64),
-                format!("{:.0}–{:.0} %", 100.0 * low, 100.0 * high),
+                format!("{:.1} %", 100.0 * summary.detected as f64 / summary.runs.max(1) as f64),
+                format!("{:.1}–{:.1} %", 100.0 * low, 100.0 * high),
                 number(&summary.requests, 0.5),
                 number(&summary.requests, 0.95),
                 number(&summary.seconds, 0.5),
