@@ -1,8 +1,8 @@
 //! Nanoseconds a record and bytes a source, for tables of different sizes and numbers of live sources.
 //!
 //! Run with `cargo bench -p api-abuse-engine`. No assertion: a number is not a test.
-//! `cargo bench -p api-abuse-engine --bench turn -- 20000` measures that many live sources only: for
-//! callgrind, whose counts do not depend on what else the machine does.
+//! `cargo bench -p api-abuse-engine --bench turn -- 20000 100000` measures that many live sources and records
+//! only: for callgrind (`--toggle-collect=turn::judge`), whose counts do not depend on what else the machine does.
 #![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark fails loudly")]
 
 use std::time::Duration;
@@ -11,7 +11,7 @@ use api_abuse_engine::hash::{Seed, combine};
 use api_abuse_engine::record::{Method, NO_UPSTREAM, RecordHead, flags};
 use api_abuse_engine::sources::SOURCE_BYTES;
 use api_abuse_engine::tables::Limits;
-use api_abuse_engine::{Config, Engine, RequestRecord};
+use api_abuse_engine::{Config, Decision, Engine, RequestRecord};
 
 const SEED: Seed = Seed([11, 22]);
 /// Records of one measurement.
@@ -26,7 +26,9 @@ const SOURCES_A_CLIENT: f64 = 2.5;
 
 fn main() {
     println!("{SOURCE_BYTES} bytes a source");
-    let wanted: Option<u64> = std::env::args().find_map(|word| word.parse().ok());
+    let mut numbers = std::env::args().filter_map(|word| word.parse::<u64>().ok());
+    let wanted = numbers.next();
+    let count = numbers.next().map_or(RECORDS, |count| count as usize);
     for (sources, megabytes) in [(20_000u64, 32), (200_000, 128), (1_000_000, 600)] {
         if wanted.is_some_and(|wanted| wanted != sources) {
             continue;
@@ -41,8 +43,8 @@ fn main() {
         let mut traffic = Traffic::new((sources as f64 / SOURCES_A_CLIENT) as u64);
         let everybody = traffic.clients as usize;
         traffic.feed(&mut engine, everybody, Traffic::each);
-        let visits = traffic.feed(&mut engine, RECORDS, Traffic::visit);
-        let random = traffic.feed(&mut engine, RECORDS, Traffic::anybody);
+        let visits = traffic.feed(&mut engine, count, Traffic::visit);
+        let random = traffic.feed(&mut engine, count, Traffic::anybody);
         let (live, evicted) = engine.sources();
         println!(
             "{live:>8} live sources of {} in {megabytes} MiB ({} MiB for these): {visits:.0} ns a record \
@@ -152,12 +154,23 @@ impl Traffic {
                 })
                 .collect();
             let begin = spent_by_this_thread();
-            let records = messages.iter().filter_map(|message| RequestRecord::decode(message));
-            engine.turn(records, self.now_ms, &mut decisions);
+            judge(engine, &messages, self.now_ms, &mut decisions);
             spent += spent_by_this_thread().saturating_sub(begin);
         }
         spent.as_nanos() as f64 / (count.div_ceil(BATCH) * BATCH) as f64
     }
+}
+
+/// What is measured, in a function of its own so that callgrind can tell it from the rest.
+#[inline(never)]
+fn judge(
+    engine: &mut Engine<'_>,
+    messages: &[Vec<u64>],
+    now_ms: u64,
+    decisions: &mut Vec<Decision>,
+) {
+    let records = messages.iter().filter_map(|message| RequestRecord::decode(message));
+    engine.turn(records, now_ms, decisions);
 }
 
 /// Processor time of this thread, from Linux: a machine that does other things as well shows in no number.

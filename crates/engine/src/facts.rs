@@ -56,6 +56,8 @@ pub struct Facts {
     pub authenticated: bool,
     /// A crawler that asked for robots.txt and does not hurry.
     pub polite: bool,
+    /// The User-Agent says that it is a crawler.
+    pub crawler: bool,
     /// A program that says so, asked for the sitemap and does not hurry.
     pub invited: bool,
     /// Monotonic milliseconds when half of the learning was done.
@@ -139,6 +141,7 @@ impl Engine<'_> {
             asset: role == Role::Static,
             authenticated: record.has(flags::AUTHORIZATION) || head.session != 0,
             polite: standing.polite,
+            crawler: standing.agent.crawler,
             invited: standing.invited,
             learned_ms: standing.learned_ms,
             null: None,

@@ -113,9 +113,12 @@ pub fn is_misplaced_link(path: &Path) -> bool {
 /// Whether a User-Agent says that it is a crawler, by its name or by the address of its operator.
 pub fn declares_crawler(user_agent: &[u8]) -> bool {
     const MARKS: [&[u8]; 6] = [b"bot", b"crawl", b"spider", b"slurp", b"http://", b"https://"];
-    MARKS
-        .iter()
-        .any(|mark| user_agent.windows(mark.len()).any(|window| window.eq_ignore_ascii_case(mark)))
+    let begins = |at: usize| {
+        let rest = &user_agent[at..];
+        let is = |mark: &[u8]| rest.get(..mark.len()).is_some_and(|w| w.eq_ignore_ascii_case(mark));
+        matches!(rest[0] | 0x20, b'b' | b'c' | b's' | b'h') && MARKS.into_iter().any(is)
+    };
+    (0..user_agent.len()).any(begins)
 }
 
 /// Percent-decoded twice (attacks hide behind double encoding), plus signs as spaces, comments that

@@ -11,7 +11,6 @@ use std::sync::LazyLock;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use super::patterns::declares_crawler;
 use super::{Event, Odds, remember};
 use crate::evidence::Ratios;
 use crate::object::Visit;
@@ -162,7 +161,7 @@ pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
     let bare = !known && source.templates.count_ones() <= FEW && is_bare(event.record);
     let second = match (facts.page, bare) {
         (true, _) => hasty,
-        (false, true) if claims_browser(event.record) => DECEIT,
+        (false, true) if claims_browser(event) => DECEIT,
         (false, true) if !event.record.has(flags::FROM_LOG) => BARE,
         (false, _) => -0.1,
     };
@@ -175,8 +174,8 @@ fn is_bare(record: &RequestRecord<'_>) -> bool {
 }
 
 /// Whether the User-Agent is a browser's.
-fn claims_browser(record: &RequestRecord<'_>) -> bool {
-    record.user_agent.starts_with(b"Mozilla/") && !declares_crawler(record.user_agent)
+fn claims_browser(event: &Event<'_>) -> bool {
+    event.record.user_agent.starts_with(b"Mozilla/") && !event.facts.crawler
 }
 
 /// One alternative for each thing that collectors do, and one for all of it together.
