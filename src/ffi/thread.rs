@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 
-/// What the threads give way to NGINX by.
+/// What the threads give way to NGINX by, whatever `worker_priority` says.
 const NICE: libc::c_int = 5;
 
 /// A thread that can be waited for with a bound.
@@ -67,9 +67,10 @@ fn restore_signals(before: &libc::sigset_t) {
 /// Lowers the priority of this thread, and lets it run on any processor: it inherited the one that
 /// `worker_cpu_affinity` keeps busy with requests. Neither is worth failing for.
 fn give_way() {
-    // SAFETY: on Linux, 0 means the calling thread. A set of all zero bits is a valid empty set.
+    // SAFETY: on Linux, nice() is about the calling thread, and 0 means it. A set of all zero bits is
+    // a valid empty set.
     unsafe {
-        libc::setpriority(libc::PRIO_PROCESS, 0, NICE);
+        libc::nice(NICE);
         let mut processors: libc::cpu_set_t = core::mem::zeroed();
         for processor in 0..libc::CPU_SETSIZE as usize {
             libc::CPU_SET(processor, &mut processors);
