@@ -69,24 +69,48 @@ test-loom: ## shared memory, every interleaving of its threads
 
 HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 
-.PHONY: test-asan
-test-asan: ## engine and shared memory under AddressSanitizer (nightly Rust)
-	RUSTFLAGS="-Zsanitizer=address" cargo +nightly test -p api-abuse-engine -p api-abuse-shm \
-		--lib --target $(HOST) --target-dir $(TARGET)/asan
+# The sanitizers come with nightly Rust. Zones of the tests live as long as their process, as NGINX's
+# do: no leaks.
+NIGHTLY = $(shell rustc +nightly --version 2>/dev/null)
 
+.PHONY: nightly
+nightly:
+	@[ -n "$(NIGHTLY)" ] || { echo "this needs nightly Rust: rustup toolchain install nightly"; exit 1; }
+
+.PHONY: test-asan
+test-asan: nightly ## engine and shared memory under AddressSanitizer (nightly Rust)
+	ASAN_OPTIONS=detect_leaks=0 RUSTFLAGS="-Zsanitizer=address" cargo +nightly test \
+		-p api-abuse-engine -p api-abuse-shm --lib --target $(HOST) --target-dir $(TARGET)/asan
+
+# The standard library is not built for ThreadSanitizer without rust-src; the sanitizer then does not see
+# into it, and what it says of it is left out.
 .PHONY: test-tsan
-test-tsan: ## shared memory under ThreadSanitizer (nightly Rust with rust-src)
-	RUSTFLAGS="-Zsanitizer=thread" cargo +nightly test -p api-abuse-shm \
-		--lib -Zbuild-std --target $(HOST) --target-dir $(TARGET)/tsan
+test-tsan: nightly ## shared memory under ThreadSanitizer (nightly Rust)
+	TSAN_OPTIONS=suppressions=$(abspath tests/data/tsan.suppressions) \
+	RUSTFLAGS="-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer" cargo +nightly test \
+		-p api-abuse-shm --lib --target $(HOST) --target-dir $(TARGET)/tsan
 
 .PHONY: test-miri
-test-miri: ## shared memory under Miri (nightly Rust with miri)
+test-miri: nightly ## shared memory under Miri (nightly Rust with miri)
 	cargo +nightly miri test -p api-abuse-shm --lib --target-dir $(TARGET)/miri
 
 .PHONY: test-nginx
 test-nginx: build ## a real NGINX, from outside
 	cargo build -p api-abuse
 	cargo test -p api-abuse-tests
+
+# HTTP/3 needs an NGINX that has it, and a client: the source in the crate nginx-src, and aioquic in a
+# virtual environment. The module for that NGINX has a directory of its own.
+HTTP3_TARGET := $(abspath target/http3)
+
+.PHONY: test-http3
+test-http3: ## HTTP/1.1, 2 and 3 over TLS and QUIC, with an NGINX 1.28.3 that has them all
+	[ -x $(HTTP3_TARGET)/python/bin/python ] || python3 -m venv $(HTTP3_TARGET)/python
+	$(HTTP3_TARGET)/python/bin/pip install --quiet aioquic
+	$(MAKE) build NGINX_VERSION=1.28.3 CARGO_TARGET_DIR=$(HTTP3_TARGET)
+	HTTP3_PYTHON=$(HTTP3_TARGET)/python/bin/python NGINX_BINARY=$(abspath target/nginx/1.28.3/objs/nginx) \
+	API_ABUSE_MODULE=$(HTTP3_TARGET)/release/libngx_http_api_abuse_module.so \
+	cargo test -p api-abuse-tests --test nginx -- --nocapture tls::
 
 .PHONY: compare-nginx-tests
 compare-nginx-tests: build ## NGINX's own tests without and with the module: NGINX_TESTS=/path/to/nginx-tests
