@@ -51,6 +51,14 @@ fn private_kilobytes(pid: u32) -> Option<u64> {
     Some(private.filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok()).sum())
 }
 
+/// Memory that is no file's and no zone: unlike private memory it does not depend on which pages a fork
+/// has yet to copy.
+pub fn anonymous_kilobytes(pid: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find(|line| line.starts_with("RssAnon:"))?;
+    line.split_whitespace().nth(1)?.parse().ok()
+}
+
 impl fmt::Display for Memory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ((w, workers), (m, master)) = (ends(&self.workers), ends(&self.master));

@@ -17,19 +17,12 @@ use std::time::{Duration, Instant};
 use api_abuse_tests::attack::{Attacker, probe};
 use api_abuse_tests::eventually;
 use api_abuse_tests::http::{Client, read_response};
+use api_abuse_tests::memory::anonymous_kilobytes;
 use api_abuse_tests::nginx::{Nginx, Site};
 use api_abuse_tests::random::Random;
 use api_abuse_tests::sites::{STATUS, attacker, guarded_files, neighbour};
 
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Memory that is no file's and no zone: unlike private memory it does not depend on which pages a fork
-/// has yet to copy.
-fn anonymous_kilobytes(pid: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("RssAnon:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
 
 /// Kilobytes that the worker which detects takes to write the state of such a zone, once it does.
 const STATE_BUFFERS: u64 = 6 * 1024;
@@ -47,7 +40,7 @@ impl Holdings {
     fn of(pid: u32) -> Self {
         let count = |what: &str| fs::read_dir(format!("/proc/{pid}/{what}")).unwrap().count();
         Self {
-            kilobytes: anonymous_kilobytes(pid),
+            kilobytes: anonymous_kilobytes(pid).unwrap(),
             descriptors: count("fd"),
             threads: count("task"),
             mappings: fs::read_to_string(format!("/proc/{pid}/maps")).unwrap().lines().count(),

@@ -13,6 +13,8 @@
 
 #[path = "nginx/addresses.rs"]
 mod addresses;
+#[path = "nginx/clock.rs"]
+mod clock;
 #[path = "nginx/console.rs"]
 mod console;
 #[path = "nginx/counting.rs"]
@@ -31,6 +33,8 @@ mod harness;
 mod hostile;
 #[path = "nginx/identity.rs"]
 mod identity;
+#[path = "nginx/inheritance.rs"]
+mod inheritance;
 #[path = "nginx/isolation.rs"]
 mod isolation;
 #[path = "nginx/lifecycle.rs"]
@@ -53,6 +57,8 @@ mod shipped;
 mod state;
 #[path = "nginx/status.rs"]
 mod status;
+#[path = "nginx/threads.rs"]
+mod threads;
 #[path = "nginx/throttle.rs"]
 mod throttle;
 #[path = "nginx/tls.rs"]

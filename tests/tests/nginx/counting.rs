@@ -1,6 +1,7 @@
 //! One record for each request that a client made: never two, never none.
 
 use std::net::TcpListener;
+use std::thread;
 use std::time::Duration;
 
 use api_abuse_tests::eventually;
@@ -35,9 +36,46 @@ fn logged(nginx: &Nginx, count: usize, matches: impl Fn(u16) -> bool) {
     assert!(eventually(SOON, || found() >= count), "{} of {count}: {}", found(), nginx.error_log());
 }
 
+/// What is asked for, and with which status it is answered.
+const REDIRECTS_AND_SUBREQUESTS: [(&str, u16); 18] = [
+    ("/page.html", 200),
+    ("/", 200),
+    ("/missing", 404),
+    ("/page-instead/x", 404),
+    ("/unwatched-page-instead/x", 404),
+    ("/try/x", 200),
+    ("/try-named/x", 200),
+    ("/rewritten/x", 200),
+    ("/moved/x", 301),
+    ("/authorized/x", 200),
+    ("/mirrored/x", 200),
+    ("/twice/x", 404),
+    ("/included.shtml", 200),
+    ("/after/x", 200),
+    ("/added/x", 200),
+    ("/sliced/x", 200),
+    ("/stale/x", 200),
+    // Served from the cache, and fetched anew behind the client's back.
+    ("/stale/x", 200),
+];
+
+/// Directives of a module that this NGINX may lack.
+fn optional<'d>(module: &str, directives: &'d str) -> &'d str {
+    if built_with(module) { directives } else { "" }
+}
+
 #[test]
 fn redirects_and_subrequests_are_counted_once() {
-    let auth = if built_with("http_auth_request_module") { "auth_request /authorize;" } else { "" };
+    let auth = optional("http_auth_request_module", "auth_request /authorize;");
+    let addition = optional(
+        "http_addition_module",
+        "addition_types *; add_before_body /page.html; add_after_body /page.html;",
+    );
+    let slice = optional(
+        "http_slice_module",
+        "slice 2; proxy_cache c; proxy_cache_key $uri$slice_range; proxy_cache_valid 206 1h;
+         proxy_set_header Range $slice_range; proxy_http_version 1.1;",
+    );
     let server = format!(
         "root html; index page.html;
         location /page-instead/ {{ error_page 404 /page.html; }}
@@ -54,36 +92,31 @@ fn redirects_and_subrequests_are_counted_once() {
         location = /mirror {{ internal; return 204; }}
         location /twice/ {{ error_page 404 /again/x; recursive_error_pages on; }}
         location /again/ {{ error_page 404 /page.html; }}
-        location = /included.shtml {{ ssi on; ssi_types *; }}"
+        location = /included.shtml {{ ssi on; ssi_types *; }}
+        location /after/ {{ post_action /authorize; try_files /page.html =404; }}
+        location /added/ {{ {addition} try_files /page.html =404; }}
+        location /sliced/ {{ {slice} rewrite ^ /page.html break; proxy_pass http://@other@; }}
+        location /stale/ {{ proxy_cache c; proxy_cache_valid 1s; proxy_cache_use_stale updating;
+          proxy_cache_background_update on; rewrite ^ /page.html break; proxy_pass http://@other@; }}
+        }} server {{ listen @other@; access_log off; root html;"
     );
     let include = r#"<!--#include virtual="/page.html" --><!--#include virtual="/moved/" -->"#;
-    let site = one_worker(&server)
+    let mut site = one_worker(&server)
         .file("html/page.html", "page")
         .file("html/unwatched.html", "unwatched")
         .file("html/included.shtml", include);
+    site.http.insert_str(0, "proxy_cache_path cache keys_zone=c:1m;\n");
     let nginx = site.start();
     let mut client = nginx.client_from(neighbour(1));
-    let cases = [
-        ("/page.html", 200),
-        ("/", 200),
-        ("/missing", 404),
-        ("/page-instead/x", 404),
-        ("/unwatched-page-instead/x", 404),
-        ("/try/x", 200),
-        ("/try-named/x", 200),
-        ("/rewritten/x", 200),
-        ("/moved/x", 301),
-        ("/authorized/x", 200),
-        ("/mirrored/x", 200),
-        ("/twice/x", 404),
-        ("/included.shtml", 200),
-    ];
-    for (index, (path, status)) in cases.into_iter().enumerate() {
+    for (index, (path, status)) in REDIRECTS_AND_SUBREQUESTS.into_iter().enumerate() {
         assert_eq!(client.get(path).unwrap().status, status, "{path}");
         assert_eq!(counted(&nginx), index as u64 + 1, "{path} was not counted once");
+        if path.starts_with("/stale/") {
+            thread::sleep(Duration::from_millis(2100));
+        }
     }
-    let entries = nginx.entries_from(neighbour(1), cases.len());
-    for (entry, (path, _)) in entries.iter().zip(cases) {
+    let entries = nginx.entries_from(neighbour(1), REDIRECTS_AND_SUBREQUESTS.len());
+    for (entry, (path, _)) in entries.iter().zip(REDIRECTS_AND_SUBREQUESTS) {
         assert_eq!((entry.uri.as_str(), entry.application.as_str()), (path, "shop"), "{entry:?}");
         assert_eq!(entry.verdict, "PASSED", "{entry:?}");
     }

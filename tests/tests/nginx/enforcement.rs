@@ -1,6 +1,7 @@
 //! A denial holds wherever it applies, whatever else has a say about access there; and it is NGINX's
 //! own 403, with all that people do with one.
 
+use std::fs;
 use std::net::TcpListener;
 
 use api_abuse_tests::attack::{Attacker, probe};
@@ -69,7 +70,8 @@ fn a_denial_holds_under_auth_request_and_asks_nobody() {
     let server = "location / { root html; }
         location /guarded/ { auth_request /authorize; root html; }
         location /either/ { satisfy any; deny all; auth_request /authorize; root html; }
-        location = /authorize { internal; log_subrequest on; return 204; }";
+        location = /authorize { internal; proxy_pass http://@other@; }
+        } server { listen @other@; access_log asked.log; location / { return 204; }";
     let site = guarded(server).file("html/guarded/f", "file").file("html/either/f", "file");
     let nginx = site.start();
     let (mut denied, mut innocent) = convict(&nginx);
@@ -77,6 +79,10 @@ fn a_denial_holds_under_auth_request_and_asks_nobody() {
         assert_eq!(innocent.get(path).unwrap().status, 200, "{path}");
         assert_eq!(denied.send(&probe(path)).unwrap().status, 403, "{path}");
     }
+    nginx.finish_and_read(|home| {
+        let asked = fs::read_to_string(home.join("asked.log")).unwrap();
+        assert_eq!(asked.lines().count(), 2, "once for each innocent request: {asked}");
+    });
 }
 
 #[test]
@@ -158,6 +164,34 @@ fn a_denied_request_reaches_no_upstream_and_leaves_the_connection_in_order() {
         assert_eq!(denied.send(&probe("/app/")).unwrap().status, 403);
     }
     assert!(upstream.accept().is_err(), "a denied request reached the application");
+}
+
+#[test]
+fn pipelined_requests_are_denied_one_by_one() {
+    let mut site = guarded("root html;").file("html/page.html", "page");
+    site.http.insert_str(0, "api_abuse_application shop { deny 127.1.0.0/16; }\n");
+    let nginx = site.start();
+    let (mut denied, mut innocent) =
+        (nginx.client_from(attacker(1)), nginx.client_from(neighbour(1)));
+    let one = |version: &str, rest: &str| {
+        format!(
+            "POST /page.html HTTP/{version}\r\nHost: a\r\nUser-Agent: scan/1.0\r\nAccept: */*\r\n\
+             Content-Length: 4\r\n{rest}\r\nbody"
+        )
+    };
+    // HTTP/1.1 keeps the connection, HTTP/1.0 when it is asked to, and the last one ends it.
+    let all = [
+        one("1.1", "").repeat(20),
+        one("1.0", "Connection: keep-alive\r\n").repeat(5),
+        one("1.0", ""),
+    ];
+    let all = all.concat();
+    for (client, status) in [(&mut denied, "403"), (&mut innocent, "405")] {
+        let answer = String::from_utf8_lossy(&client.raw(all.as_bytes()).unwrap()).into_owned();
+        assert_eq!(answer.matches(&format!("HTTP/1.1 {status} ")).count(), 26, "{answer}");
+    }
+    let entries = nginx.entries_from(attacker(1), 26);
+    assert!(entries.iter().all(|entry| entry.verdict == "DENIED"));
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use api_abuse_tests::http::read_response;
+use api_abuse_tests::memory::anonymous_kilobytes;
 use api_abuse_tests::nginx::{Nginx, Site};
 use api_abuse_tests::sites::{STATUS, ZONE, attacker};
 
@@ -211,6 +212,57 @@ fn accounts_are_read_from_bodies_of_http_2() {
             "row {row}: {path} {distinct} {same}"
         );
     }
+}
+
+/// Sends a body of so many bytes that names an account, or says that it will; its status.
+fn upload(nginx: &Nginx, path: &str, length: u64, chunked: bool) -> u16 {
+    let framing = if chunked {
+        "Transfer-Encoding: chunked".to_owned()
+    } else {
+        format!("Content-Length: {length}")
+    };
+    let mut stream = nginx.client_from(attacker(1)).connect().unwrap();
+    let head = format!(
+        "POST {path}?application=a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\
+         Content-Type: application/json\r\n{framing}\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    let piece = vec![b'['; 1 << 20];
+    for _ in 0..length / piece.len() as u64 {
+        if chunked {
+            write!(stream, "{:x}\r\n", piece.len()).unwrap();
+        }
+        stream.write_all(&piece).unwrap();
+        if chunked {
+            stream.write_all(b"\r\n").unwrap();
+        }
+    }
+    if chunked {
+        stream.write_all(b"0\r\n\r\n").unwrap();
+    }
+    read_response(&mut BufReader::new(stream), false).unwrap().status
+}
+
+#[test]
+fn a_body_of_a_gibibyte_passes_by_and_stays_nowhere() {
+    let mut site = site();
+    site.http.insert_str(0, "client_max_body_size 0; log_not_found off;\n");
+    // The application answers as it begins to read, and reads on.
+    site.http = site.http.replace(
+        "location /said { return 401; }",
+        "location /said { return 401; }
+          client_body_buffer_size 16k; proxy_request_buffering off; proxy_http_version 1.1;",
+    );
+    let nginx = site.workers(1).start();
+    let pid = nginx.worker_pids()[0];
+    let before = anonymous_kilobytes(pid).unwrap();
+    for chunked in [false, true] {
+        assert_eq!(upload(&nginx, "/unbuffered", 512 << 20, chunked), 401);
+    }
+    let grown = anonymous_kilobytes(pid).unwrap().saturating_sub(before);
+    println!("a worker grew by {grown} kB");
+    assert!(grown < 4096, "{grown} kB");
+    assert_eq!(nginx.entries_from(attacker(1), 2).len(), 2);
 }
 
 #[test]

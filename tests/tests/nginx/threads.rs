@@ -1,0 +1,163 @@
+//! The threads beside NGINX's own: they take no signal, no processor that NGINX needs, hardly any time
+//! when there is nothing to do, and there are none where nothing is to be detected. And detectors that
+//! die again and again.
+
+use std::fs;
+use std::thread;
+use std::time::Duration;
+
+use api_abuse_tests::attack::{Attacker, probe};
+use api_abuse_tests::eventually;
+use api_abuse_tests::nginx::{Nginx, Site};
+use api_abuse_tests::sites::{attacker, guarded_files, neighbour};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+const DETECTOR: &str = "abuse-detector";
+const HOUSEKEEPING: &str = "abuse-house";
+
+/// A thread of a process: its name and what the kernel says of it.
+struct Thread {
+    name: String,
+    directory: String,
+}
+
+impl Thread {
+    fn of(pid: u32) -> Vec<Self> {
+        let all = fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
+        let directories = all.map(|thread| thread.path().display().to_string());
+        directories
+            .map(|directory| {
+                let name = fs::read_to_string(format!("{directory}/comm")).unwrap_or_default();
+                Self { name: name.trim().to_owned(), directory }
+            })
+            .collect()
+    }
+
+    /// A line of `status`, without its name.
+    fn status(&self, name: &str) -> String {
+        let status = fs::read_to_string(format!("{}/status", self.directory)).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        line.unwrap_or_else(|| panic!("no {name}: {status}")).trim().to_owned()
+    }
+
+    fn nice(&self) -> i32 {
+        let stat = fs::read_to_string(format!("{}/stat", self.directory)).unwrap();
+        let fields = stat.rsplit(')').next().unwrap();
+        fields.split_whitespace().nth(16).unwrap().parse().unwrap()
+    }
+
+    /// Nanoseconds that it ran.
+    fn ran(&self) -> u64 {
+        let text = fs::read_to_string(format!("{}/schedstat", self.directory)).unwrap();
+        text.split_whitespace().next().unwrap().parse().unwrap()
+    }
+}
+
+fn named<'t>(threads: &'t [Thread], name: &str) -> &'t Thread {
+    let found = threads.iter().find(|thread| thread.name == name);
+    found.unwrap_or_else(|| panic!("no thread {name}"))
+}
+
+/// Bits of all signals but ILL, BUS, FPE and SEGV, and of the two that the C library keeps to itself.
+fn is_everything_but_faults(mask: &str) -> bool {
+    let bit = |signal: u32| 1_u64 << (signal - 1);
+    let faults = bit(4) | bit(7) | bit(8) | bit(11);
+    let unmaskable = bit(9) | bit(19) | bit(32) | bit(33);
+    u64::from_str_radix(mask, 16).unwrap() | unmaskable == !faults
+}
+
+#[test]
+fn threads_leave_signals_and_processors_to_nginx() {
+    let nginx = guarded_files().main("worker_cpu_affinity 01 01;").start();
+    for pid in nginx.worker_pids() {
+        let threads = Thread::of(pid);
+        let main = threads.iter().find(|thread| thread.directory.ends_with(&format!("/{pid}")));
+        let main = main.unwrap();
+        for name in [DETECTOR, HOUSEKEEPING] {
+            let thread = named(&threads, name);
+            let mask = thread.status("SigBlk");
+            assert!(is_everything_but_faults(&mask), "{name}: {mask}");
+            // A thread is there before it has given way.
+            let gave_way =
+                || thread.nice() > main.nice() && thread.status("Cpus_allowed_list") != "0";
+            assert!(eventually(PATIENCE, gave_way), "{name} {}", thread.nice());
+        }
+        assert_eq!(main.status("SigBlk").trim_matches('0'), "", "NGINX takes its signals");
+        assert_eq!(main.status("Cpus_allowed_list"), "0");
+    }
+}
+
+#[test]
+fn only_processes_that_detect_have_threads() {
+    let count = |pid: u32| Thread::of(pid).len();
+    let mut cached = guarded_files();
+    cached.http.insert_str(0, "proxy_cache_path cache keys_zone=c:1m;\n");
+    let nginx = cached.start();
+    assert!(eventually(PATIENCE, || !nginx.helper_pids().is_empty()));
+    assert!(nginx.helper_pids().into_iter().all(|pid| count(pid) == 1), "a cache manager detects");
+    assert_eq!(count(nginx.master_pid()), 1);
+    assert!(nginx.worker_pids().into_iter().all(|pid| count(pid) == 3));
+    drop(nginx);
+    let mut apart = guarded_files();
+    apart.http.insert_str(0, "api_abuse_detector process;\n");
+    let nginx = apart.start();
+    assert!(eventually(PATIENCE, || nginx.helper_pids().into_iter().any(|pid| count(pid) == 3)));
+    assert!(nginx.worker_pids().into_iter().all(|pid| count(pid) == 1));
+    drop(nginx);
+    // Loaded, and enabled nowhere.
+    let nginx = Site::new("server { listen @listen@; api_abuse off; root html; }").start();
+    assert!(nginx.worker_pids().into_iter().all(|pid| count(pid) == 1));
+}
+
+#[test]
+fn a_detector_without_work_takes_next_to_nothing() {
+    const IDLE: Duration = Duration::from_secs(4);
+    let nginx = guarded_files().start();
+    assert!(Attacker::new(nginx.address, attacker(1)).scan().denied);
+    // What there was to do is done, and the state is written.
+    thread::sleep(Duration::from_secs(3));
+    let workers = nginx.worker_pids();
+    let threads: Vec<_> = workers.iter().flat_map(|pid| Thread::of(*pid)).collect();
+    let ours: Vec<_> = threads.iter().filter(|thread| thread.name.starts_with("abuse-")).collect();
+    let ran = || ours.iter().map(|thread| thread.ran()).collect::<Vec<_>>();
+    let before = ran();
+    thread::sleep(IDLE);
+    let shares = ran().into_iter().zip(before);
+    let shares: Vec<_> =
+        shares.map(|(now, before)| (now - before) as f64 / IDLE.as_nanos() as f64).collect();
+    println!("without work, shares of a processor: {shares:?}");
+    assert!(shares.len() == 4 && shares.iter().all(|share| *share < 0.002), "{shares:?}");
+}
+
+fn detector_is_up(nginx: &Nginx) -> bool {
+    nginx.metrics().total("api_abuse_detector_up") > 0.5
+}
+
+#[test]
+fn detectors_that_die_again_and_again_are_switched_off_and_requests_are_served() {
+    let off = "detection is off until NGINX is reloaded";
+    let nginx = guarded_files().expect(off).start();
+    assert!(Attacker::new(nginx.address, attacker(1)).scan().denied);
+    let mut killed = 0;
+    let switched_off = eventually(Duration::from_secs(50), || {
+        let victim = nginx.detecting_pid().filter(|pid| nginx.worker_pids().contains(pid));
+        if let Some(pid) = victim {
+            nginx.kill9(pid);
+            killed += 1;
+        }
+        eventually(Duration::from_millis(300), || nginx.error_log().contains(off))
+    });
+    println!("switched off after {killed} deaths");
+    assert!(switched_off && (5..60).contains(&killed), "{killed}: {}", nginx.error_log());
+    assert!(eventually(PATIENCE, || !detector_is_up(&nginx)));
+    assert!(eventually(PATIENCE, || nginx.worker_pids().len() == 2));
+    // Who was denied is, everybody else is served, and nobody new is convicted.
+    let status = |host| nginx.client_from(attacker(host)).send(&probe("/page.html")).unwrap();
+    assert_eq!(status(1).status, 403);
+    assert_eq!(nginx.client_from(neighbour(1)).get("/page.html").unwrap().status, 200);
+    assert!(!Attacker::new(nginx.address, attacker(2)).scan().denied);
+    nginx.reload();
+    assert!(eventually(PATIENCE, || detector_is_up(&nginx)), "{}", nginx.error_log());
+    let scan = Attacker::new(nginx.address, attacker(3)).scan();
+    assert!(scan.denied && status(1).status == 403, "{scan:?}");
+}
