@@ -1,22 +1,21 @@
 //! What one record means for its application, before it is held against anybody.
 
 mod member;
+mod standing;
 
-use crate::SourceKind;
 use crate::detectors::credential_stuffing::{self, Answers, Login};
-use crate::detectors::vulnerability_scanning::{self, Contact, is_miss};
+use crate::detectors::vulnerability_scanning::{self, Contact, is_miss, missed_name};
 use crate::endpoint::Resolved;
 use crate::engine::Engine;
-use crate::fusion::Sensitivity;
 use crate::hash::combine;
 use crate::object::{self, Visit};
 use crate::path::Path;
-use crate::profiles::Feature;
 use crate::record::{Method, RequestRecord, flags};
 use crate::role::{self, Role};
-use crate::target::{Agent, Target};
+use crate::target::Target;
 
 use member::Attempt;
+pub(crate) use standing::Standing;
 
 /// What happened. Worked out once for each record; the detectors then hold it against each source.
 #[derive(Clone, Copy, Debug)]
@@ -60,6 +59,8 @@ pub struct Facts {
     pub crawler: bool,
     /// A program that says so, asked for the sitemap and does not hurry.
     pub invited: bool,
+    /// The first request of its client.
+    pub new_client: bool,
     /// Monotonic milliseconds when half of the learning was done.
     pub learned_ms: u64,
     /// The null of the habit that the record belongs to, and that of the application.
@@ -143,6 +144,7 @@ impl Engine<'_> {
             polite: standing.polite,
             crawler: standing.agent.crawler,
             invited: standing.invited,
+            new_client: standing.new_client,
             learned_ms: standing.learned_ms,
             null: None,
         })
@@ -229,12 +231,18 @@ impl Engine<'_> {
             served: &self.served,
             missed: &self.missed,
             path_key,
+            missed_key: if is_miss(head.status) {
+                combine(head.application, missed_name(&target.path, self.config.seed))
+            } else {
+                0
+            },
             referer_key: match head.referer_hash {
                 0 => 0,
                 hash => combine(head.application, hash),
             },
             address,
         };
+        let missed_key = context.missed_key;
         let contact = vulnerability_scanning::classify(&context, record, &target.path, endpoint);
         // A name that only attacks use does not become harmless because many attack.
         let taught = if matches!(contact, Contact::Probe | Contact::Payload) {
@@ -245,50 +253,9 @@ impl Engine<'_> {
         if standing.teaches && contact == Contact::Served {
             self.served.insert(path_key, address);
         } else if is_miss(head.status) && taught {
-            self.missed.insert(path_key, address);
+            self.missed.insert(missed_key, address);
         }
         contact
-    }
-
-    /// What may be made of a record, by the standing of the sources it comes from.
-    pub(crate) fn standing(
-        &mut self,
-        record: &RequestRecord<'_>,
-        slots: [Option<usize>; 2],
-        ready: bool,
-    ) -> Standing {
-        let head = &record.head;
-        let asked = combine(combine(head.application, head.fingerprint), ROBOTS);
-        if record.path == b"/robots.txt" {
-            self.served.insert(asked, combine(head.fingerprint, 0));
-        }
-        let agent = self.targets.agent(record, &self.patterns, self.config.seed);
-        let mut standing = Standing {
-            teaches: true,
-            ready,
-            agent,
-            vouched: false,
-            polite: false,
-            invited: false,
-            learned_ms: 0,
-            binds: true,
-        };
-        let kin = agent.crawler && self.served.others(asked, 0) > 0;
-        let program = agent.crawler || !record.user_agent.starts_with(b"Mozilla/");
-        for slot in slots.into_iter().flatten() {
-            let source = self.sources.get_mut(slot);
-            source.asked |= asks(record);
-            let age_ms = head.time_ms.saturating_sub(source.first_ms);
-            let slow = |gap_ms: u64| u64::from(source.requests) * gap_ms <= age_ms + 10 * gap_ms;
-            standing.polite |= slow(POLITE_GAP_MS) && (kin || source.asked & ASKED_ROBOTS != 0);
-            standing.invited |=
-                slow(INVITED_GAP_MS) && program && source.asked & ASKED_SITEMAP != 0;
-            standing.teaches &= source.peak() < Sensitivity::Normal.threshold() / 2.0;
-            standing.binds &= source.kind != SourceKind::Client as u8
-                || source.activity.today(Feature::Objects, head.time_ms) < BINDING_OBJECTS;
-            standing.vouched |= source.kind == SourceKind::Client as u8 && source.is_vouched();
-        }
-        standing
     }
 }
 
@@ -302,48 +269,6 @@ fn owner(record: &RequestRecord<'_>, address: u64) -> u64 {
     }
 }
 
-/// What may be made of a record.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Standing {
-    /// It teaches what is normal: nothing speaks against its sources.
-    pub(crate) teaches: bool,
-    /// The application has been learned.
-    pub(crate) ready: bool,
-    /// What its User-Agent says.
-    pub(crate) agent: Agent,
-    /// The client behaved well before.
-    pub(crate) vouched: bool,
-    /// A crawler that asked for robots.txt, or whose like did, and takes its time.
-    pub(crate) polite: bool,
-    /// A program that says so, asked for the sitemap, and takes its time.
-    pub(crate) invited: bool,
-    /// Monotonic milliseconds when half of the learning was done.
-    pub(crate) learned_ms: u64,
-    /// It opens few objects enough a day for them to be its own.
-    pub(crate) binds: bool,
-}
-
-/// What a request asks for that is meant for programs: bits of [`crate::sources::Source::asked`].
-fn asks(record: &RequestRecord<'_>) -> u8 {
-    let name = record.path.rsplit(|&b| b == b'/').next().unwrap_or_default();
-    let served = (200..300).contains(&record.head.status) || record.head.status == 304;
-    let sitemap = served && name.len() >= 11 && name[..7].eq_ignore_ascii_case(b"sitemap");
-    if record.path == b"/robots.txt" {
-        ASKED_ROBOTS
-    } else if sitemap && [&b".xml"[..], b".xml.gz", b".txt"].iter().any(|end| name.ends_with(end)) {
-        ASKED_SITEMAP
-    } else {
-        0
-    }
-}
-
-const ASKED_ROBOTS: u8 = 1;
-const ASKED_SITEMAP: u8 = 2;
-
-/// Marks, among what was served, that a fingerprint asked for robots.txt.
-const ROBOTS: u64 = 0x726f_626f_7473;
-/// Objects that a client asks for in a day, from which on they are not taken for its own.
-const BINDING_OBJECTS: f32 = 16.0;
 /// Forms sent sooner than this were not filled in by hand.
 const HASTY_FORM_MS: u64 = 2000;
 
@@ -366,11 +291,6 @@ fn refuses(record: &RequestRecord<'_>, role: Role) -> bool {
 fn is_post(record: &RequestRecord<'_>) -> bool {
     matches!(record.method(), Method::Post | Method::Put)
 }
-
-/// Mean gap between the requests of a crawler that takes its time.
-const POLITE_GAP_MS: u64 = 200;
-/// The same of a program that reads what the sitemap invites it to.
-const INVITED_GAP_MS: u64 = 100;
 
 /// The answers of one login; the one that was silent longest gives way.
 pub(crate) fn login_slot(logins: &mut [Answers], key: u64) -> &mut Answers {

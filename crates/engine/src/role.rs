@@ -145,11 +145,13 @@ pub(crate) fn looks(path: &Path) -> u8 {
     of(RESOURCE, names_resource(extension))
         | of(CODE, names_code(extension))
         | of(INTERFACE, names_interface(path))
+        | of(DOCUMENT, names_document(extension))
 }
 
 const RESOURCE: u8 = 1;
 const CODE: u8 = 2;
 const INTERFACE: u8 = 4;
+const DOCUMENT: u8 = 8;
 
 /// Pulled in by a page rather than visited.
 pub fn is_resource(path: &Path) -> bool {
@@ -159,6 +161,11 @@ pub fn is_resource(path: &Path) -> bool {
 /// A resource that says what software serves it: scanners look for those.
 pub fn is_code(path: &Path) -> bool {
     path.looks & CODE != 0
+}
+
+/// Something to be read, that others link to; not what a server runs.
+pub fn is_document(path: &Path) -> bool {
+    path.looks & DOCUMENT != 0
 }
 
 /// The path of a programming interface, where 2xx is success and nothing is a form.
@@ -204,6 +211,14 @@ fn names_code(extension: &[u8]) -> bool {
     [&b"css"[..], b"js", b"mjs", b"map", b"wasm", b"swf"]
         .iter()
         .any(|code| extension.eq_ignore_ascii_case(code))
+}
+
+fn names_document(extension: &[u8]) -> bool {
+    const NAMES: [&[u8]; 13] = [
+        b"html", b"htm", b"shtml", b"xhtml", b"pdf", b"doc", b"docx", b"xls", b"xlsx", b"ppt",
+        b"pptx", b"odt", b"epub",
+    ];
+    NAMES.iter().any(|name| extension.eq_ignore_ascii_case(name))
 }
 
 fn names_interface(path: &Path) -> bool {

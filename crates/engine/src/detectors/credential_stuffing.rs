@@ -9,6 +9,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::Threat;
 use crate::evidence::Ratios;
+use crate::hash::combine;
 use crate::path::Path;
 use crate::record::{Method, RequestRecord, flags};
 use crate::role::{Role, is_interface};
@@ -29,6 +30,8 @@ pub enum Login {
     Success,
     /// An attempt that failed.
     Failure,
+    /// An attempt that the login did not look at: there had been too many.
+    Throttled,
 }
 
 /// What is remembered of a source's attempts. Plain old data.
@@ -51,17 +54,25 @@ pub struct State {
 }
 
 impl State {
-    /// Remembers the account or the credential of an attempt; false when the source has just tried it.
-    /// Where none is known, the length of the body stands for it; an access log knows neither.
-    fn new_credential(&mut self, record: &RequestRecord<'_>) -> bool {
+    /// What an attempt weighs by whether the source has just tried the same: the credential that is shown,
+    /// or the account together with the length of what was sent, as passwords for one account have
+    /// many. Where neither is known, the length alone stands for it; an access log knows not even that.
+    fn novelty(&mut self, record: &RequestRecord<'_>, gap_ms: u64) -> Option<f32> {
         let head = &record.head;
-        let tried = if head.identity == 0 { head.credential } else { head.identity };
-        if tried != 0 {
-            return remember(&mut self.credentials, &mut self.credentials_at, tried as u32);
-        }
+        let tried = match (head.identity, head.credential) {
+            (0, 0) => 0,
+            (0, credential) => combine(credential, u64::from(head.content_length)),
+            (account, _) => combine(account, u64::from(head.content_length)),
+        };
         let length = head.content_length.wrapping_add(1);
-        record.has(flags::FROM_LOG)
-            || core::mem::replace(&mut self.credentials[0], length) != length
+        let new = match tried {
+            0 if record.has(flags::FROM_LOG) => true,
+            0 => core::mem::replace(&mut self.credentials[0], length) != length,
+            _ => remember(&mut self.credentials, &mut self.credentials_at, tried as u32),
+        };
+        // A client that shows a stale credential shows it with every request.
+        let hammered = gap_ms < HAMMERED_MS && head.credential == 0;
+        if new { Some(1.0) } else { hammered.then_some(HAMMERED_WEIGHT) }
     }
 }
 
@@ -85,13 +96,16 @@ pub struct Answers {
     pub failed: u16,
     /// A bit for each of 16 groups of sources: who succeeded.
     pub succeeded: u16,
-    /// Not used.
-    pub padding: u32,
+    /// 2xx that set a cookie and are no page.
+    pub cookies: u32,
 }
 
 /// Groups of sources that have all failed and never succeeded, from which on a login is taken to
 /// fail for everybody: an outage, or a way of saying yes that is not understood.
 const FAILS_FOR_ALL: u32 = 6;
+
+/// Answers of a kind, from which on it says something that others are not of it.
+const TELLING: u32 = 3;
 
 /// An outage is something of this hour.
 const HOUR_MS: u64 = 3_600_000;
@@ -101,6 +115,8 @@ const HOUR_MS: u64 = 3_600_000;
 const NULL: [f32; 3] = [0.35, 0.20, 0.12];
 /// Share of failures of a stuffing source: nothing fits, one in ten does, three, half.
 const ALTERNATIVES: [f32; 4] = [0.97, 0.90, 0.70, 0.50];
+/// Failures from so many browsers may be those of a household.
+const HOUSEHOLD: u32 = 4;
 /// Attempts closer than this are not typed.
 const HURRIED_MS: u64 = 2000;
 /// What a failure weighs while the login fails for people, too, from a source that does nothing else.
@@ -162,8 +178,12 @@ fn outcome(record: &RequestRecord<'_>, path: &Path, answers: &mut Answers) -> Lo
             answers.refused = answers.refused.saturating_add(1);
             Login::Failure
         }
-        // OAuth says invalid_grant with 400.
-        400 if is_interface(path) => Login::Failure,
+        // OAuth says invalid_grant with 400; others that there is no such account, with 404.
+        400 if is_interface(path) || record.has(flags::JSON) => Login::Failure,
+        404 if record.has(flags::JSON) && answers.redirected + answers.cookies > 0 => {
+            Login::Failure
+        }
+        429 => Login::Throttled,
         402 | 406 | 409 | 418 | 423 | 451 => Login::Failure,
         300..=399 if record.has(flags::REDIRECTS_BACK) => {
             answers.redirected_back = answers.redirected_back.saturating_add(1);
@@ -183,10 +203,13 @@ fn outcome(record: &RequestRecord<'_>, path: &Path, answers: &mut Answers) -> Lo
 
 /// A 2xx answer: success of an interface, failure of a form whose successes redirect.
 fn page(record: &RequestRecord<'_>, path: &Path, answers: &mut Answers) -> Login {
-    let form =
-        if record.has(flags::FROM_LOG) { !is_interface(path) } else { record.has(flags::HTML) };
+    let form = match record.has(flags::FROM_LOG) {
+        true if is_signed(record.query) => return Login::Visit,
+        true => !is_interface(path),
+        false => record.has(flags::HTML),
+    };
     if !form {
-        return Login::Success;
+        return interface(record, answers);
     }
     answers.pages = answers.pages.saturating_add(1);
     if answers.redirected > 0 {
@@ -198,6 +221,25 @@ fn page(record: &RequestRecord<'_>, path: &Path, answers: &mut Answers) -> Login
     } else {
         Login::Failure
     }
+}
+
+/// The 2xx of an interface: a success, unless this login says no in no other way, its successes set a
+/// cookie, and this one set none.
+fn interface(record: &RequestRecord<'_>, answers: &mut Answers) -> Login {
+    let sets = record.has(flags::SETS_COOKIE);
+    answers.cookies = answers.cookies.saturating_add(u32::from(sets));
+    let tells = answers.cookies >= TELLING && answers.refused == 0 && !record.has(flags::FROM_LOG);
+    if tells && !sets && !record.has(flags::COOKIE) { Login::Failure } else { Login::Success }
+}
+
+/// Whether the query holds the proof of who calls: a program's call, which no form sends. Nothing of an
+/// access log says how it was answered.
+fn is_signed(query: &[u8]) -> bool {
+    const PROOFS: [&[u8]; 4] = [b"nonce", b"signature", b"sig", b"hmac"];
+    let named = |name: &[u8]| PROOFS.iter().any(|proof| name.ends_with(proof));
+    query.split(|&b| b == b'&').any(|argument| {
+        argument.iter().position(|&b| b == b'=').is_some_and(|at| named(&argument[..at]))
+    })
 }
 
 /// See [`super::Observe`].
@@ -217,16 +259,18 @@ pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
     state.last_ms = now_ms;
     let hurried = state.failures > 0 && gap_ms < HURRIED_MS;
     let only = state.requests * 5 >= requests * 4;
-    let p0 = NULL[usize::from(hurried) + usize::from(hurried && only)];
+    // Each attempt from another browser that was never here, and nothing else: no household has so many.
+    let shifts = event.facts.new_client && event.users == 0 && state.failures >= HOUSEHOLD;
+    let p0 =
+        NULL[if only && shifts { 2 } else { usize::from(hurried) + usize::from(hurried && only) }];
+    if login == Login::Throttled && !(hurried && only) {
+        return None;
+    }
     if login == Login::Success {
         state.successes = state.successes.saturating_add(1);
         return Some(ALTERNATIVES.map(|p1| ((1.0 - p1) / (1.0 - p0)).ln()));
     }
-    let weight = match (state.new_credential(event.record), gap_ms < HAMMERED_MS) {
-        (true, _) => 1.0,
-        (false, true) => HAMMERED_WEIGHT,
-        (false, false) => return None,
-    };
+    let weight = state.novelty(event.record, gap_ms)?;
     let weight = match (event.facts.login_outage, only) {
         (false, _) => weight,
         (true, true) => weight * OUTAGE_WEIGHT,

@@ -188,3 +188,46 @@ fn monitors_batches_and_single_page_applications_convict_nobody() {
         assert!(world.decisions.is_empty(), "{:?}", world.decisions);
     });
 }
+
+#[test]
+fn asking_for_robots_txt_makes_a_scanner_no_crawler() {
+    world(|world| {
+        world.send(300, &get(99, "/robots.txt", 200));
+        let requests = until_convicted(world, 40, 400, |n| get(99, &format!("/w{n}x"), 404));
+        assert!(requests.unwrap() <= 10, "{requests:?}");
+    });
+}
+
+#[test]
+fn passwords_guessed_for_one_account() {
+    world(|world| {
+        let attempts = until_convicted(world, 60, 900, |n| {
+            json(Hit { identity: 7, ..post(99, "/api/login", 401, 40 + n * 7 % 11) })
+        });
+        assert!(attempts.unwrap() <= 20, "{attempts:?}");
+    });
+}
+
+#[test]
+fn a_login_that_never_says_no_by_status() {
+    world(|world| {
+        for person in 1..6 {
+            let hit = post(person, "/api/login", 200, 40);
+            world.send(4000, &Hit { flags: flags::JSON | flags::SETS_COOKIE, ..hit });
+        }
+        let attempts =
+            until_convicted(world, 60, 600, |n| json(post(99, "/api/login", 200, 30 + n % 11)));
+        assert!(attempts.unwrap() <= 16, "{attempts:?}");
+        assert_eq!(world.decisions[0].threat, Threat::CredentialStuffing);
+    });
+}
+
+#[test]
+fn a_login_that_throttles() {
+    world(|world| {
+        let attempts = until_convicted(world, 60, 300, |n| {
+            json(post(99, "/api/login", if n < 6 { 401 } else { 429 }, 30 + n % 11))
+        });
+        assert!(attempts.unwrap() <= 16, "{attempts:?}");
+    });
+}

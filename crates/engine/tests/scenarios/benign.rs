@@ -151,3 +151,91 @@ fn support_staff_convicts_nobody() {
         assert!(world.decisions.is_empty(), "{:?}", world.decisions);
     });
 }
+
+#[test]
+fn dead_links_followed_at_a_pace_convict_nobody() {
+    world(|world| {
+        for program in 100..110u8 {
+            world.send(9000, &get(program, "/", 200));
+            for n in 0..16 {
+                world.send(1000, &get(program, &format!("/Dead/Page{program}-{n}.html"), 404));
+            }
+        }
+        assert!(world.decisions.is_empty(), "{:?}", world.decisions);
+    });
+}
+
+#[test]
+fn links_in_lower_case_miss_what_others_missed() {
+    world(|world| {
+        for reader in 1..40u8 {
+            world.send(9000, &get(reader, "/", 200));
+            for n in 0..3u8 {
+                world.send(
+                    1500,
+                    &get(reader, &format!("/Dead/Page{}.html", (reader + n) % 12), 404),
+                );
+            }
+        }
+        for n in 0..12 {
+            world.send(100, &get(120, &format!("/../dead/page{n}.html"), 400));
+        }
+        assert!(world.decisions.is_empty(), "{:?}", world.decisions);
+    });
+}
+
+#[test]
+fn signed_calls_of_a_service_are_no_logins() {
+    world(|world| {
+        for n in 0..400u32 {
+            let call = Hit {
+                user_agent: "Publisher/2",
+                query: "for=service&timestamp=1458256894&nonce=Cx7aPq&signature=k3R",
+                flags: flags::FROM_LOG,
+                ..post(100 + (n % 50) as u8, "/wp/xmlrpc.php", 200, 0)
+            };
+            world.send(4000, &call);
+        }
+        assert!(world.decisions.is_empty(), "{:?}", world.decisions);
+    });
+}
+
+#[test]
+fn a_page_that_loads_with_an_expired_token_is_not_stuffing() {
+    world(|world| {
+        for _ in 0..12 {
+            world.send(60_000, &get(70, "/", 200));
+            for n in 0..30 {
+                let call = Hit { credential: 5, ..get(70, &format!("/api/parts/p{n}"), 401) };
+                world.send(15, &json(call));
+            }
+        }
+        assert!(world.decisions.is_empty(), "{:?}", world.decisions);
+    });
+}
+
+#[test]
+fn a_monitor_that_logs_in_every_minute_convicts_nobody() {
+    world(|world| {
+        for person in 1..6 {
+            let hit = json(post(person, "/api/login", 200, 40));
+            world.send(4000, &Hit { flags: flags::JSON | flags::SETS_COOKIE, ..hit });
+        }
+        for _ in 0..3000 {
+            world.send(60_000, &json(post(71, "/api/login", 200, 44)));
+        }
+        assert!(world.decisions.is_empty(), "{:?}", world.decisions);
+    });
+}
+
+#[test]
+fn an_office_whose_login_is_throttled_convicts_nobody() {
+    world(|world| {
+        for n in 0..200u32 {
+            world.send(700, &get(78, "/", 200));
+            world.send(300, &get(78, "/static/app.js", 200));
+            world.send(900, &post(78, "/login", if n < 8 { 401 } else { 429 }, 30 + n % 13));
+        }
+        assert!(world.decisions.is_empty(), "{:?}", world.decisions);
+    });
+}

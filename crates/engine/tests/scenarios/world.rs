@@ -18,6 +18,7 @@ pub(crate) struct Hit {
     pub(crate) flags: u32,
     pub(crate) referer: Option<&'static str>,
     pub(crate) credential: u64,
+    pub(crate) identity: u64,
     pub(crate) length: u32,
     pub(crate) upstream_ms: u32,
 }
@@ -33,6 +34,7 @@ pub(crate) fn get(last: u8, path: &str, status: u16) -> Hit {
         flags: flags::HTML,
         referer: None,
         credential: 0,
+        identity: 0,
         length: 0,
         upstream_ms: NO_UPSTREAM,
     }
@@ -69,6 +71,7 @@ impl World<'_> {
             path_hash: SEED.table(hit.path.as_bytes()),
             referer_hash,
             credential: hit.credential,
+            identity: hit.identity,
             content_length: hit.length,
             upstream_ms: hit.upstream_ms,
             flags: set,
