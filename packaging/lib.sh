@@ -60,6 +60,11 @@ copy() { # FROM NAME: a new copy of a chroot; prints it
         mkdir -p "$chroots/$2/etc/ssl/certs"
         cp --dereference /etc/ssl/certs/ca-certificates.crt "$chroots/$2/etc/ssl/certs/"
     fi
+    # What Debian's package of certificates, when it is installed there, adds to its own.
+    if [ -d /usr/local/share/ca-certificates ]; then
+        mkdir -p "$chroots/$2/usr/local/share/ca-certificates"
+        cp --recursive /usr/local/share/ca-certificates/. "$chroots/$2/usr/local/share/ca-certificates/"
+    fi
     echo "$chroots/$2"
 }
 
