@@ -5,8 +5,9 @@
 //! started again when it dies, and replaced by a reload: whatever happens to detection there, no
 //! request notices. The threads in it are those that a worker runs otherwise.
 
-use std::sync::Mutex;
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use crate::background::Background;
 use crate::conf::MainConf;
@@ -16,12 +17,13 @@ use crate::ffi::process;
 /// How long the end of the process waits for its threads.
 const JOIN: Duration = Duration::from_millis(500);
 
+/// A panic under this lock, which is caught further out, leaves it usable: the next call starts anew.
 static BACKGROUND: Mutex<Option<Background>> = Mutex::new(None);
 
 /// Called by the process at intervals, on its main thread: starts what is to run in it, and writes
 /// what that has to say.
 pub(crate) fn work(conf: &MainConf, log: Log<'_>) {
-    let Ok(mut running) = BACKGROUND.lock() else { return };
+    let mut running = BACKGROUND.lock();
     match (&*running, conf.ready()) {
         (Some(background), _) => background.write_lines(),
         (None, Some(ready)) => {
@@ -34,6 +36,6 @@ pub(crate) fn work(conf: &MainConf, log: Log<'_>) {
 
 /// The process ends.
 pub(crate) fn stop() {
-    let background = BACKGROUND.lock().ok().and_then(|mut running| running.take());
+    let background = BACKGROUND.lock().take();
     background.map(|background| background.stop(JOIN));
 }
