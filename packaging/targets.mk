@@ -33,13 +33,17 @@ reproducible: headers ## builds the module twice, in different places, and compa
 sbom: ## what the module and the command line consist of, as CycloneDX: target/packages
 	packaging/sbom $(PACKAGES)
 
+.PHONY: advisories
+advisories: tools ## known vulnerabilities of what Cargo.lock names (asks RustSec's database)
+	cargo deny check advisories
+
 .PHONY: vendor
 vendor: ## all sources in one archive, to build without a network: target/packages
 	packaging/vendor $(PACKAGES)
 
 .PHONY: matrix
-matrix: ## builds and tries the module with every NGINX that is supported (root, debootstrap)
-	packaging/matrix
+matrix: ## builds and tries the module with every NGINX that is supported, or ROWS of them (root, debootstrap)
+	packaging/matrix $(ROWS)
 
 .PHONY: deb
 deb: ## Debian packages for the installed NGINX: target/deb
