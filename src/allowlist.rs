@@ -10,26 +10,35 @@ use api_abuse_shm::{AllowEntry, Allowlist};
 pub(crate) struct RunTimeAllowlist {
     list: Allowlist<'static>,
     seen: Cell<u64>,
+    /// Whether there is any network.
+    any: Cell<bool>,
     networks: RefCell<CidrSet>,
 }
 
 impl RunTimeAllowlist {
     pub(crate) fn new(list: Allowlist<'static>) -> Self {
-        Self { list, seen: Cell::new(0), networks: RefCell::default() }
+        Self { list, seen: Cell::new(0), any: Cell::new(false), networks: RefCell::default() }
     }
 
     /// Whether an address (IPv4 mapped) is let through.
+    #[inline]
     pub(crate) fn contains(&self, address: [u8; 16]) -> bool {
         let changes = self.list.changes();
         if changes != self.seen.get() {
-            // While an entry is being written, what was known before holds.
-            if let Some(entries) = self.list.entries() {
-                self.networks.replace(networks(&entries));
-                self.seen.set(changes);
-            }
+            self.read_again(changes);
         }
-        let networks = self.networks.borrow();
-        !networks.is_empty() && networks.contains(address)
+        self.any.get() && self.networks.borrow().contains(address)
+    }
+
+    #[cold]
+    fn read_again(&self, changes: u64) {
+        // While an entry is being written, what was known before holds.
+        if let Some(entries) = self.list.entries() {
+            let networks = networks(&entries);
+            self.any.set(!networks.is_empty());
+            self.networks.replace(networks);
+            self.seen.set(changes);
+        }
     }
 }
 

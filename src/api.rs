@@ -114,7 +114,7 @@ fn route<'p>(path: &'p [u8], method: &[u8]) -> Result<(Call, &'p str), Problem> 
 /// of another site would be asked for leave first.
 fn may_change(request: &Request<'_>) -> Result<(), Problem> {
     let header = |name: &[u8]| {
-        let found = request.headers_in().find(|header| header.name() == name);
+        let found = request.headers_in().flatten().find(|header| header.is_named(name));
         found.map(crate::ffi::headers::Header::value)
     };
     let ours = header(b"x-api-abuse") == Some(b"1");
@@ -126,7 +126,8 @@ fn may_change(request: &Request<'_>) -> Result<(), Problem> {
 
 /// Whether its body is worth reading.
 fn check_body(request: &Request<'_>) -> Result<(), Problem> {
-    let content_type = request.headers_in().find(|header| header.name() == b"content-type");
+    let content_type =
+        request.headers_in().flatten().find(|header| header.is_named(b"content-type"));
     let content_type = content_type.map_or(&[][..], crate::ffi::headers::Header::value);
     let essence = content_type.split(|byte| *byte == b';').next().unwrap_or_default();
     if !essence.trim_ascii().eq_ignore_ascii_case(b"application/json") {

@@ -9,7 +9,7 @@
 use api_abuse_engine::hash::{Seed, combine};
 use api_abuse_engine::record::flags;
 
-use crate::ffi::headers::Headers;
+use crate::ffi::headers::{Headers, name_hash};
 use crate::text::starts_with;
 
 /// The client of a request.
@@ -23,71 +23,148 @@ pub(crate) struct Client {
     pub(crate) flags: u32,
 }
 
+/// What fingerprints are made with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fingerprints {
+    seed: Seed,
+    /// The hash of three values that were not sent.
+    nothing: u64,
+}
+
+impl Fingerprints {
+    pub(crate) fn new(seed: Seed) -> Self {
+        Self { seed, nothing: seed.table_of([&[]; 3]) }
+    }
+
+    #[inline]
+    fn hash(&self, values: [&[u8]; 3]) -> u64 {
+        let sent = values.iter().any(|value| !value.is_empty());
+        if sent { self.seed.table_of(values) } else { self.nothing }
+    }
+}
+
 impl Client {
     /// Reads the headers of a request, all of them once.
     // On its own, so that its loop has the registers.
     #[inline(never)]
-    pub(crate) fn of(headers: Headers<'_>, seed: Seed) -> Self {
-        let (mut header_count, mut found) = (0_u32, 0);
+    pub(crate) fn of(headers: Headers<'_>, fingerprints: &Fingerprints) -> Self {
+        let (mut header_count, mut found) = (0, 0);
         // One digit of four bits for each header of the fingerprint, in the order in which they
         // came. A client that repeats them pushes the first ones out, and is still itself.
         let mut order = 0_u64;
-        let mut values = [&b""[..]; 3];
-        for header in headers {
-            header_count = header_count.wrapping_add(1);
-            let name = header.name();
-            // Told apart by their lengths first: that leaves one comparison, or two.
-            let digit = match name.len() {
-                4 if name == b"host" => 1,
-                10 if name == b"connection" => 2,
-                10 if name == b"user-agent" => {
-                    values[0] = header.value();
-                    3
-                }
-                15 if name == b"accept-language" => {
-                    values[1] = header.value();
-                    found |= flags::ACCEPT_LANGUAGE;
-                    4
-                }
-                15 if name == b"accept-encoding" => {
-                    values[2] = header.value();
-                    found |= flags::ACCEPT_ENCODING;
-                    5
-                }
-                6 if name == b"accept" => {
-                    found |= accept(header.value());
+        let mut values = [&b""[..]; VALUES as usize];
+        for part in headers {
+            header_count += part.len();
+            for header in part {
+                let hash = header.hash();
+                let known = &NAMES[place(hash)];
+                if known.hash != hash {
                     continue;
                 }
-                _ => {
-                    found |= meaning(name);
-                    continue;
+                order = order << known.shift | u64::from(known.digit);
+                found |= known.flags;
+                if let Some(value) = values.get_mut(usize::from(known.value)) {
+                    *value = header.value();
                 }
-            };
-            order = order << 4 | digit;
+            }
         }
-        let fingerprint = if order == 0 { 0 } else { combine(order, seed.table_of(values)).max(1) };
+        let [user_agent, language, encoding, accepted] = values;
+        if found & flags::ACCEPT != 0 && names_html(accepted) {
+            found |= flags::ACCEPTS_HTML;
+        }
+        let hash = fingerprints.hash([user_agent, language, encoding]);
+        let fingerprint = if order == 0 { 0 } else { combine(order, hash).max(1) };
         let header_count = u16::try_from(header_count).unwrap_or(u16::MAX);
         Self { fingerprint, header_count, flags: found }
     }
 }
 
-/// What the name of a header says that the fingerprint is not made of.
-fn meaning(name: &[u8]) -> u32 {
-    match name {
-        b"authorization" => flags::AUTHORIZATION,
-        b"cookie" => flags::COOKIE,
-        b"range" => flags::CONDITIONAL,
-        name if name.starts_with(b"if-") => flags::CONDITIONAL,
-        name if name.starts_with(b"sec-fetch-") => flags::SEC_FETCH,
-        _ => 0,
+/// Values that are looked at: those of the fingerprint, and Accept.
+const VALUES: u8 = 4;
+
+/// What is made of a header by its name.
+#[derive(Clone, Copy)]
+struct Name {
+    /// NGINX's hash of it, by which it is known. Who sends another name of the same hash says what the
+    /// name would have said, and gains nothing.
+    hash: usize,
+    /// Its digit in the order, and the bits that it takes there; 0: it has none.
+    digit: u8,
+    shift: u8,
+    flags: u32,
+    /// Where its value goes; [`VALUES`]: nowhere.
+    value: u8,
+}
+
+/// The names that mean something.
+const KNOWN: [(&[u8], u8, u32, u8); 18] = [
+    (b"host", 1, 0, VALUES),
+    (b"connection", 2, 0, VALUES),
+    (b"user-agent", 3, 0, 0),
+    (b"accept-language", 4, flags::ACCEPT_LANGUAGE, 1),
+    (b"accept-encoding", 5, flags::ACCEPT_ENCODING, 2),
+    (b"accept", 0, flags::ACCEPT, 3),
+    (b"authorization", 0, flags::AUTHORIZATION, VALUES),
+    (b"cookie", 0, flags::COOKIE, VALUES),
+    (b"range", 0, flags::CONDITIONAL, VALUES),
+    (b"if-match", 0, flags::CONDITIONAL, VALUES),
+    (b"if-modified-since", 0, flags::CONDITIONAL, VALUES),
+    (b"if-none-match", 0, flags::CONDITIONAL, VALUES),
+    (b"if-range", 0, flags::CONDITIONAL, VALUES),
+    (b"if-unmodified-since", 0, flags::CONDITIONAL, VALUES),
+    (b"sec-fetch-dest", 0, flags::SEC_FETCH, VALUES),
+    (b"sec-fetch-mode", 0, flags::SEC_FETCH, VALUES),
+    (b"sec-fetch-site", 0, flags::SEC_FETCH, VALUES),
+    (b"sec-fetch-user", 0, flags::SEC_FETCH, VALUES),
+];
+
+/// Entries of the table of names: a power of two.
+const PLACES: usize = 64;
+/// The multiplier that gives each known name a place of its own.
+const MULTIPLIER: usize = multiplier();
+static NAMES: [Name; PLACES] = table();
+
+#[inline]
+const fn place(hash: usize) -> usize {
+    hash.wrapping_mul(MULTIPLIER) >> (usize::BITS - PLACES.trailing_zeros())
+}
+
+/// Looks for [`MULTIPLIER`]: found when the crate is compiled, or it is not compiled.
+const fn multiplier() -> usize {
+    let mut candidate: usize = 0x9e37_79b1;
+    loop {
+        let (mut taken, mut at, mut apart) = (0_u64, 0, true);
+        while at < KNOWN.len() {
+            let hash = name_hash(KNOWN[at].0).wrapping_mul(candidate);
+            let bit = 1 << (hash >> (usize::BITS - PLACES.trailing_zeros()));
+            apart = apart && taken & bit == 0;
+            taken |= bit;
+            at += 1;
+        }
+        if apart {
+            return candidate;
+        }
+        candidate = candidate.wrapping_mul(0x5851_f42d).wrapping_add(0x1_4057_b7ef) | 1;
     }
 }
 
-/// What `Accept` says: whether it names HTML.
-fn accept(value: &[u8]) -> u32 {
+const fn table() -> [Name; PLACES] {
+    // No name has the hash 0, so that no header is one of a place that is free.
+    let free = Name { hash: 0, digit: 0, shift: 0, flags: 0, value: VALUES };
+    let (mut names, mut at) = ([free; PLACES], 0);
+    while at < KNOWN.len() {
+        let (name, digit, flags, value) = KNOWN[at];
+        let (hash, shift) = (name_hash(name), if digit == 0 { 0 } else { 4 });
+        names[place(hash)] = Name { hash, digit, shift, flags, value };
+        at += 1;
+    }
+    names
+}
+
+/// Whether the value of Accept names HTML.
+fn names_html(value: &[u8]) -> bool {
     const HTML: &[u8; 9] = b"text/html";
     // Browsers name it first when they ask for a page.
-    let names_html = starts_with(value, HTML)
-        || value.windows(HTML.len()).any(|window| window[4] == b'/' && starts_with(window, HTML));
-    if names_html { flags::ACCEPT | flags::ACCEPTS_HTML } else { flags::ACCEPT }
+    starts_with(value, HTML)
+        || value.windows(HTML.len()).any(|window| window[4] == b'/' && starts_with(window, HTML))
 }

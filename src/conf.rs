@@ -129,6 +129,10 @@ pub(crate) struct LocationConf {
     pub(crate) bypass: Option<Vec<ComplexValue>>,
     /// `api_abuse_identity`.
     pub(crate) identity: Option<Identity>,
+    /// Whether requests are asked for their session, or for more of their fingerprint.
+    pub(crate) asks_more: bool,
+    /// Whether they are asked for their identity or outcome.
+    pub(crate) says_more: bool,
 }
 
 /// `api_abuse_identity`.
@@ -284,6 +288,8 @@ impl LocationConf {
         inherit(&mut self.fingerprint, around.fingerprint.as_ref());
         inherit(&mut self.bypass, around.bypass.as_ref());
         inherit(&mut self.identity, around.identity.as_ref());
+        self.asks_more = self.session.is_some() || self.fingerprint.is_some();
+        self.says_more = self.identity.is_some() || self.endpoint.is_some();
     }
 
     /// The application of requests here; `None` when they belong to none, or nothing is done.

@@ -21,6 +21,7 @@ pub(crate) mod error_log;
 pub(crate) mod files;
 pub(crate) mod guard;
 pub(crate) mod headers;
+pub(crate) mod main_thread;
 pub(crate) mod phase;
 pub(crate) mod process;
 pub(crate) mod realip;

@@ -6,7 +6,7 @@
 //! the application that it came for.
 
 use api_abuse_engine::hash::{Seed, combine};
-use api_abuse_engine::record::{APPLICATION_MAX, Verdict};
+use api_abuse_engine::record::{APPLICATION_MAX, Verdict, flags};
 use api_abuse_engine::source::{SourceKey, SourceKind};
 use api_abuse_engine::{Action, CidrSet, Policy, Threat};
 use api_abuse_shm::{DenyEntry, DenyKey};
@@ -42,8 +42,6 @@ pub(crate) struct RequestState {
     pub(crate) verdict: Verdict,
     /// Whether the location is in `block` mode.
     pub(crate) blocking: bool,
-    /// Whether NGINX gave up on the request before it looked for its location.
-    pub(crate) early: bool,
     /// The denylist entry that it met.
     pub(crate) met: Option<Met>,
 }
@@ -67,44 +65,85 @@ impl Met {
 }
 
 impl RequestState {
-    /// Judges a request by the location that it is in now; `None` when nothing is done there.
+    /// Judges a request by the location that it is in now; `None` when nothing is done there. Most
+    /// requests need no more than is in sight here.
+    #[inline]
     pub(crate) fn judge(request: &Request<'_>, worker: &Worker) -> Option<Self> {
         let conf = request.location_conf();
         let Named { key, variable_name, policy } = application(request, conf, worker)?;
         let address = request.address();
-        let session = first(request, conf.session.as_deref().unwrap_or_default());
+        let mut client = Client::of(request.headers_in(), &worker.fingerprints);
+        if is_early(request) {
+            client.flags |= flags::EARLY;
+        }
         let mut state = Self {
             application: key,
             variable_name,
             address: address.unwrap_or_default(),
-            client: client(request, conf, worker.seed),
-            session: session.map_or(0, |value| worker.seed.secret(value)),
+            client,
+            session: 0,
             location: request.location(),
             body: None,
             verdict: Verdict::Passed,
             blocking: conf.mode() == Mode::Block,
-            early: !request.was_located()
-                || request.is_internal() && EARLY_ERRORS.contains(&request.error_status()),
             met: None,
         };
+        if conf.asks_more {
+            state.ask(request, conf, worker.seed);
+        }
+        let excepted = policy.is_some()
+            || conf.bypass.is_some()
+            || address.is_some_and(|address| worker.allows(address));
+        if excepted && state.is_excepted(request, conf, policy, worker) {
+            return Some(state);
+        }
+        // Who comes through a unix socket has no address to be denied by.
+        if address.is_some() {
+            if let Some(entry) = state.look_up(worker) {
+                state.meet(&entry, worker);
+            }
+        }
+        Some(state)
+    }
+
+    /// Asks for the session, and for what else tells clients apart.
+    #[inline(never)]
+    fn ask(&mut self, request: &Request<'_>, conf: &LocationConf, seed: Seed) {
+        let session = first(request, conf.session.as_deref().unwrap_or_default());
+        self.session = session.map_or(0, |value| seed.secret(value));
+        let values = conf.fingerprint.iter().flatten().map(|value| request.evaluate(*value));
+        let hashes =
+            values.map(|value| value.filter(|v| !v.is_empty()).map_or(0, |v| seed.secret(v)));
+        let more = hashes
+            .fold(0, |more, hash| if (more, hash) == (0, 0) { 0 } else { combine(more, hash) });
+        if more != 0 {
+            self.client.fingerprint = combine(self.client.fingerprint, more).max(1);
+        }
+    }
+
+    /// Whether the lists of the operator or `api_abuse_bypass` say what is done.
+    #[inline(never)]
+    fn is_excepted(
+        &mut self,
+        request: &Request<'_>,
+        conf: &LocationConf,
+        policy: Option<&Policy>,
+        worker: &Worker,
+    ) -> bool {
+        let address = Some(self.address).filter(|address| *address != [0; 16]);
         let named = |set: fn(&Policy) -> &CidrSet| {
             let set = policy.map(set);
             set.zip(address).is_some_and(|(set, address)| set.contains(address))
         };
         let allowed = address.is_some_and(|address| worker.allows(address));
         if allowed || named(|policy| &policy.allow) {
-            state.verdict = Verdict::Allowed;
+            self.verdict = Verdict::Allowed;
         } else if is_bypassed(request, conf) {
-            state.verdict = Verdict::Bypassed;
+            self.verdict = Verdict::Bypassed;
         } else if named(|policy| &policy.deny) {
-            let denied = [Verdict::DeniedMonitor, Verdict::Denied];
-            state.verdict = denied[usize::from(state.blocking)];
-        } else if address.is_some() {
-            // Who comes through a unix socket has no address to be denied by.
-            state.met = state.look_up(worker).as_ref().and_then(Met::of);
-            state.verdict = state.met.map_or(Verdict::Passed, |met| state.verdict_on(met, worker));
+            self.verdict = if self.blocking { Verdict::Denied } else { Verdict::DeniedMonitor };
         }
-        Some(state)
+        self.verdict != Verdict::Passed
     }
 
     /// The same request when it ended before anything could be done about it. The entry that it met
@@ -154,6 +193,15 @@ impl RequestState {
         }
     }
 
+    /// Takes in the entry that the request met.
+    #[cold]
+    fn meet(&mut self, entry: &DenyEntry, worker: &Worker) {
+        self.met = Met::of(entry);
+        if let Some(met) = self.met {
+            self.verdict = self.verdict_on(met, worker);
+        }
+    }
+
     /// What an entry means here. An application whose circuit breaker is open denies nobody.
     fn verdict_on(&self, met: Met, worker: &Worker) -> Verdict {
         let enforced = self.blocking && !zone::is_tripped(&worker.zone, self.application);
@@ -163,6 +211,12 @@ impl RequestState {
             (Some(Action::Deny), true) => Verdict::Denied,
             _ => Verdict::DeniedMonitor,
         }
+    }
+
+    /// The incident that explains the entry that it met; 0 for none.
+    #[inline]
+    pub(crate) fn incident(&self) -> u64 {
+        self.met.map_or(0, |met| met.incident)
     }
 
     /// For what the source was convicted.
@@ -176,6 +230,13 @@ impl RequestState {
         let kind = self.met.map_or(SourceKind::Client, |met| met.kind);
         (self.address != [0; 16]).then(|| self.source_of(kind))
     }
+}
+
+/// Whether NGINX gave up on the request before it looked for its location.
+#[inline]
+fn is_early(request: &Request<'_>) -> bool {
+    !request.was_located()
+        || request.is_internal() && EARLY_ERRORS.contains(&request.error_status())
 }
 
 /// The application of requests in a location.
@@ -204,19 +265,6 @@ fn application<'r>(
             let policy = request.main_conf().policy(key);
             Some(Named { key, variable_name: Some(request.keep(name)?), policy })
         }
-    }
-}
-
-/// The client, told apart by what the configuration adds to its fingerprint, too.
-fn client(request: &Request<'_>, conf: &LocationConf, seed: Seed) -> Client {
-    let client = Client::of(request.headers_in(), seed);
-    let values = conf.fingerprint.iter().flatten().map(|value| request.evaluate(*value));
-    let hashes = values.map(|value| value.filter(|v| !v.is_empty()).map_or(0, |v| seed.secret(v)));
-    let more =
-        hashes.fold(0, |more, hash| if (more, hash) == (0, 0) { 0 } else { combine(more, hash) });
-    match more {
-        0 => client,
-        more => Client { fingerprint: combine(client.fingerprint, more).max(1), ..client },
     }
 }
 

@@ -34,7 +34,7 @@ fn state(request: &Request<'_>) -> Option<RequestState> {
     }
     let judged = request.state().copied();
     judged.or_else(|| {
-        let judged = worker::with(|worker| RequestState::judge(request, worker)).flatten();
+        let judged = worker::of(request, |worker| RequestState::judge(request, worker)).flatten();
         judged.map(RequestState::not_enforced)
     })
 }

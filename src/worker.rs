@@ -7,15 +7,18 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use api_abuse_engine::hash::Seed;
-use api_abuse_engine::record::{QUERY_MAX, RECORD_WORDS, RequestRecord};
+use api_abuse_engine::record::RECORD_WORDS;
 use api_abuse_engine::{ApplicationConfig, Config};
-use api_abuse_shm::{DenyEntry, DenyKey, Denylist, Producer, Rate, Zone};
+use api_abuse_shm::{DenyEntry, DenyKey, Denylist, Producer, Rate, Room, Zone};
 
 use crate::allowlist::RunTimeAllowlist;
 use crate::background::{self, Background};
+use crate::client::Fingerprints;
 use crate::conf::{MainConf, Ready};
 use crate::ffi::doorbell::Doorbell;
 use crate::ffi::error_log::{Level, Log};
+use crate::ffi::main_thread::MainThread;
+use crate::ffi::request::Request;
 use crate::ffi::timer::Timer;
 use crate::ffi::{clock, process};
 
@@ -27,14 +30,13 @@ const JOIN_BEFORE_UNMAP: Duration = Duration::from_secs(5);
 /// What a throttled source may do: a request a second, and five at once.
 const THROTTLE: Rate = Rate { interval_ms: 1000, burst: 5 };
 
-thread_local! {
-    static WORKER: RefCell<Option<Worker>> = const { RefCell::new(None) };
-}
+static WORKER: MainThread<RefCell<Option<Worker>>> = MainThread::new(RefCell::new(None));
 
 /// What a process that answers requests has.
 pub(crate) struct Worker {
     pub(crate) zone: Zone,
     pub(crate) seed: Seed,
+    pub(crate) fingerprints: Fingerprints,
     denylist: Denylist<'static>,
     allowlist: RunTimeAllowlist,
     doorbell: Doorbell,
@@ -44,24 +46,30 @@ pub(crate) struct Worker {
     background: Option<(Background, Timer)>,
 }
 
-/// Looks at the worker; `None` in a process that is none, or has no zone.
+/// Looks at the worker; `None` in a process that is none, or has no zone, and on another thread.
 pub(crate) fn with<T>(look: impl FnOnce(&Worker) -> T) -> Option<T> {
-    let look = |worker: &RefCell<Option<Worker>>| worker.try_borrow().ok()?.as_ref().map(look);
-    WORKER.try_with(look).ok().flatten()
+    WORKER.get()?.try_borrow().ok()?.as_ref().map(look)
 }
 
-/// As [`with`], to change it.
-pub(crate) fn with_mut<T>(change: impl FnOnce(&mut Worker) -> T) -> Option<T> {
-    let change =
-        |worker: &RefCell<Option<Worker>>| worker.try_borrow_mut().ok()?.as_mut().map(change);
-    WORKER.try_with(change).ok().flatten()
+/// As [`with`], for who handles a request.
+#[inline]
+pub(crate) fn of<T>(request: &Request<'_>, look: impl FnOnce(&Worker) -> T) -> Option<T> {
+    WORKER.of(request).try_borrow().ok()?.as_ref().map(look)
+}
+
+/// As [`of`], to change it.
+#[inline]
+pub(crate) fn of_mut<T>(request: &Request<'_>, change: impl FnOnce(&mut Worker) -> T) -> Option<T> {
+    WORKER.of(request).try_borrow_mut().ok()?.as_mut().map(change)
 }
 
 /// Starts the module's part of this worker. Without an application there is nothing to start.
 pub(crate) fn start(conf: &MainConf, log: Log<'_>) {
     if let Some(ready) = conf.ready().filter(|_| conf.in_use()) {
         let worker = Worker::new(conf, &ready, log);
-        WORKER.with(|slot| slot.replace(Some(worker)));
+        if let Some(slot) = WORKER.get() {
+            slot.replace(Some(worker));
+        }
     }
 }
 
@@ -71,7 +79,7 @@ pub(crate) fn stop() {
 }
 
 fn stop_within(bound: Duration) -> bool {
-    match WORKER.with(RefCell::take) {
+    match WORKER.get().and_then(RefCell::take) {
         Some(worker) => worker.stop(bound),
         None => true,
     }
@@ -112,6 +120,7 @@ impl Worker {
         Self {
             zone,
             seed: Seed(zone.seed()),
+            fingerprints: Fingerprints::new(Seed(zone.seed())),
             denylist: zone.denylist(),
             allowlist: RunTimeAllowlist::new(zone.allowlist()),
             doorbell: ready.shared.doorbell,
@@ -125,20 +134,15 @@ impl Worker {
         self.denylist.find_first(keys, clock::cached_ms())
     }
 
-    /// Hands a record to the detector. A lane that is full counts what it drops.
-    pub(crate) fn push(&mut self, record: &RequestRecord<'_>) {
+    /// Hands a record, which `write` puts where it will lie, to the detector. A lane that is full
+    /// counts what it drops.
+    #[inline]
+    pub(crate) fn push(&mut self, write: impl FnOnce(Room<'_, RECORD_WORDS>, Seed) -> usize) {
         let Some(lane) = &mut self.lane else {
             self.zone.counters().no_lane.fetch_add(1, Ordering::Relaxed);
             return;
         };
-        let mut room = [0; QUERY_MAX];
-        let (head, texts) = record.parts(&mut room);
-        let Some(mut message) = lane.reserve(RECORD_WORDS) else { return };
-        message.words(&head);
-        for text in texts {
-            message.bytes(text);
-        }
-        if message.publish() {
+        if lane.write(|room| write(room, self.seed)) {
             self.doorbell.ring();
         }
     }

@@ -11,10 +11,16 @@ pub(crate) fn cached_ms() -> u64 {
 
 /// Wall clock milliseconds since 1970 as NGINX last read them.
 pub(crate) fn cached_wall_ms() -> u64 {
+    let (seconds, ms) = cached_wall();
+    seconds * 1000 + ms
+}
+
+/// Wall clock seconds since 1970 as NGINX last read them, and the milliseconds of the next one.
+pub(crate) fn cached_wall() -> (u64, u64) {
     // SAFETY: points into NGINX's static table of cached times from before the first request on;
     // only the main thread, on which this runs, moves it.
     let time = unsafe { ngx_cached_time.read() };
-    (time.sec as u64) * 1000 + time.msec as u64
+    (time.sec as u64, time.msec as u64)
 }
 
 /// Microseconds of the monotonic clock, asked from the kernel: for threads which NGINX does not

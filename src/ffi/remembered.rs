@@ -83,7 +83,7 @@ impl Location {
 
 /// A text in the request's pool.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct KeptText(ngx_str_t);
+pub(crate) struct KeptText(NonNull<ngx_str_t>);
 
 impl Request<'_> {
     /// The location that the request is in now, to be remembered.
@@ -93,15 +93,19 @@ impl Request<'_> {
 
     /// Copies `text`, to be remembered with the request's state; `None` when there is no memory.
     pub(crate) fn keep(&self, text: &[u8]) -> Option<KeptText> {
-        self.copy_to_pool(text).map(KeptText)
+        let text = self.copy_to_pool(text)?;
+        let place = NonNull::new(self.pool().alloc_type::<ngx_str_t>())?;
+        // SAFETY: new memory of the right size and alignment.
+        unsafe { place.write(text) };
+        Some(KeptText(place))
     }
 }
 
 impl KeptText {
     /// The text; asked for by the request that kept it.
-    pub(crate) fn of<'r>(&self, _request: &'r Request<'_>) -> &'r [u8] {
+    pub(crate) fn of<'r>(self, _request: &'r Request<'_>) -> &'r [u8] {
         // SAFETY: made by keep(), in the pool of the request, which lives.
-        unsafe { bytes(&self.0) }
+        unsafe { bytes(self.0.as_ref()) }
     }
 }
 

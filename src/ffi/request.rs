@@ -1,7 +1,6 @@
 //! A request, as far as the module looks at it.
 
 use core::marker::PhantomData;
-use core::net::{Ipv4Addr, Ipv6Addr};
 use core::ptr::{self, NonNull};
 use core::slice;
 
@@ -104,6 +103,7 @@ impl Request<'_> {
 
     /// The client's address as NGINX knows it after realip and PROXY protocol: IPv6, or IPv4
     /// mapped. `None` for a unix socket.
+    #[inline]
     pub(crate) fn address(&self) -> Option<[u8; 16]> {
         // SAFETY: the connection lives as long as its request; sockaddr points to an address of
         // the family that its first field says.
@@ -112,12 +112,12 @@ impl Request<'_> {
             match i32::from((*address).sa_family) {
                 libc::AF_INET => {
                     let address = address.cast::<libc::sockaddr_in>().read_unaligned();
-                    let address = Ipv4Addr::from_bits(u32::from_be(address.sin_addr.s_addr));
-                    Some(address.to_ipv6_mapped().octets())
+                    let address = u32::from_be(address.sin_addr.s_addr);
+                    Some((0xffff_0000_0000 | u128::from(address)).to_be_bytes())
                 }
                 libc::AF_INET6 => {
                     let address = address.cast::<libc::sockaddr_in6>().read_unaligned();
-                    Some(Ipv6Addr::from(address.sin6_addr.s6_addr).octets())
+                    Some(address.sin6_addr.s6_addr)
                 }
                 _ => None,
             }
@@ -150,11 +150,23 @@ impl Request<'_> {
         unsafe { header.as_ref().map(|header| bytes(&header.value)) }
     }
 
+    /// Whether it has anything that most requests have not: a Referer, credentials, an upstream.
+    #[inline]
+    pub(crate) fn says_more(&self) -> bool {
+        let (request, headers) = (self.raw(), &self.raw().headers_in);
+        !(headers.authorization.is_null()
+            && headers.referer.is_null()
+            && request.upstream_states.is_null())
+    }
+
     /// Content-Length of the request, `u32::MAX` when it is chunked.
     pub(crate) fn content_length(&self) -> u32 {
         let headers = &self.raw().headers_in;
-        let length = u32::try_from(headers.content_length_n.max(0)).unwrap_or(u32::MAX - 1);
-        if headers.chunked() == 0 { length } else { u32::MAX }
+        match headers.content_length_n {
+            _ if headers.chunked() != 0 => u32::MAX,
+            ..=0 => 0,
+            length => u32::try_from(length).unwrap_or(u32::MAX - 1),
+        }
     }
 
     /// Request line as received; empty when NGINX never had one.
@@ -178,6 +190,22 @@ impl Request<'_> {
     pub(crate) fn unparsed_uri(&self) -> &[u8] {
         // SAFETY: empty or valid as long as the request.
         unsafe { bytes(&self.raw().unparsed_uri) }
+    }
+
+    /// Where the query begins in [`Self::unparsed_uri`], behind its first question mark.
+    #[inline]
+    pub(crate) fn query_start(&self) -> Option<usize> {
+        let (uri, request) = (self.unparsed_uri(), self.raw());
+        if !request.args_start.is_null() {
+            // Where NGINX found it, if that is a place in this text.
+            let start = (request.args_start as usize).wrapping_sub(uri.as_ptr() as usize);
+            if uri.get(start.wrapping_sub(1)) == Some(&b'?') {
+                return Some(start);
+            }
+        } else if request.complex_uri() == 0 {
+            return None;
+        }
+        uri.iter().position(|byte| *byte == b'?').map(|mark| mark + 1)
     }
 
     /// Path that the location was found by: decoded, without its query.
@@ -219,7 +247,8 @@ impl Request<'_> {
             (0, 0) if request.http_version == NGX_HTTP_VERSION_9 as usize => 9,
             (0, status) | (status, _) => status,
         };
-        u16::try_from(status).unwrap_or(0)
+        // Three digits, in every answer.
+        status as u16
     }
 
     /// Content type of the response.
@@ -241,8 +270,11 @@ impl Request<'_> {
 
     /// Milliseconds since the first byte of the request.
     pub(crate) fn duration_ms(&self) -> u32 {
-        let start = (self.raw().start_sec as u64) * 1000 + self.raw().start_msec as u64;
-        u32::try_from(clock::cached_wall_ms().saturating_sub(start)).unwrap_or(u32::MAX - 1)
+        let (seconds, ms) = clock::cached_wall();
+        let seconds = seconds.wrapping_sub(self.raw().start_sec as u64);
+        let passed = seconds.wrapping_mul(1000).wrapping_add(ms);
+        let passed = passed.wrapping_sub(self.raw().start_msec as u64) as i64;
+        u32::try_from(passed.max(0)).unwrap_or(u32::MAX - 1)
     }
 
     /// Milliseconds spent waiting for upstreams; `None` when none was asked.

@@ -23,14 +23,24 @@ pub(crate) enum Outcome {
 /// Judges a request at its first pass through an enabled location. Later passes are those of
 /// internal redirects, the page that says why a request was denied among them: they pass.
 pub(crate) fn handle(request: &Request<'_>) -> Outcome {
-    if !request.is_main() || !request.main_conf().in_use() || request.state().is_some() {
+    if !request.is_main() || request.state().is_some() {
         return Outcome::Pass;
     }
-    worker::with(|worker| judge(request, worker)).unwrap_or(Outcome::Pass)
+    worker::of(request, |worker| judge(request, worker)).unwrap_or(Outcome::Pass)
 }
 
 fn judge(request: &Request<'_>, worker: &Worker) -> Outcome {
-    let Some(mut state) = RequestState::judge(request, worker) else { return Outcome::Pass };
+    let Some(state) = RequestState::judge(request, worker) else { return Outcome::Pass };
+    if state.verdict != Verdict::Passed || request.location_conf().identity.is_some() {
+        return act(request, state, worker);
+    }
+    request.remember(&state);
+    Outcome::Pass
+}
+
+/// Does what there is to do about a request.
+#[inline(never)]
+fn act(request: &Request<'_>, mut state: RequestState, worker: &Worker) -> Outcome {
     let mut wait_ms = 0;
     if matches!(state.verdict, Verdict::Throttled | Verdict::ThrottledMonitor) {
         wait_ms = slow_down(&mut state, worker);

@@ -1,9 +1,15 @@
 //! LOG: what a finished request tells the detectors.
 
+use std::borrow::Cow;
+
 use api_abuse_engine::hash::Seed;
 use api_abuse_engine::identity;
-use api_abuse_engine::record::{Method, NO_UPSTREAM, RecordHead, RequestRecord, flags};
+use api_abuse_engine::record::words::{self, Answer, Kinds};
+use api_abuse_engine::record::{
+    HEAD_WORDS, Method, NO_UPSTREAM, PATH_MAX, RECORD_WORDS, Texts, USER_AGENT_MAX, flags,
+};
 use api_abuse_engine::secret;
+use api_abuse_shm::Room;
 
 use crate::ffi::clock;
 use crate::ffi::request::{KnownHeader, Request};
@@ -11,80 +17,145 @@ use crate::request_state::{self, RequestState};
 use crate::text::starts_with;
 use crate::worker;
 
+/// Where a record is written.
+type Head<'l> = Room<'l, RECORD_WORDS>;
+
 /// Pushes the record of a finished request into the worker's lane.
 ///
 /// A request that ended before the access phase (`return`, a rewrite, an error in the request
 /// line) is judged only now, by the location that it got to; the default server's when it got
 /// nowhere. It was not denied, but a source that was denied before does not feed the detectors.
 pub(crate) fn handle(request: &Request<'_>) {
-    if !request.is_main() || !request.main_conf().in_use() {
+    if !request.is_main() {
         return;
     }
-    let late;
-    let state = match request.state() {
-        Some(state) => state,
-        None => match judge_late(request) {
-            Some(state) => {
-                late = state;
-                &late
+    match request.state() {
+        Some(state) => record(request, state),
+        None => record_late(request),
+    }
+}
+
+/// A request that the access phase never saw.
+#[cold]
+fn record_late(request: &Request<'_>) {
+    let judged = worker::of(request, |worker| RequestState::judge(request, worker)).flatten();
+    if let Some(state) = judged.map(RequestState::not_enforced) {
+        record(request, &state);
+    }
+}
+
+fn record(request: &Request<'_>, state: &RequestState) {
+    let uri = request.unparsed_uri();
+    if state.session == 0 {
+        push(request, state, uri);
+    } else {
+        push(request, state, &without_session(request, state, uri));
+    }
+}
+
+/// Writes the record of a request that asked for `uri` into the lane: each word as soon as it is
+/// known, so that none is moved twice.
+#[inline(never)]
+fn push(request: &Request<'_>, state: &RequestState, uri: &[u8]) {
+    worker::of_mut(request, |worker| {
+        worker.push(|head, seed| {
+            let (end, cut) = write_texts(head, request, state, uri, seed);
+            let conf = state.location.conf(request);
+            let status = request.status();
+            head.set(words::TIME, clock::cached_ms());
+            head.set(words::APPLICATION, state.application);
+            let [front, back] = words::address(state.address);
+            head.set(words::ADDRESS, front);
+            head.set(words::ADDRESS + 1, back);
+            head.set(words::FINGERPRINT, state.client.fingerprint);
+            head.set(words::SESSION, state.session);
+            head.set(words::INCIDENT, state.incident());
+            head.set(words::RESPONSE_BYTES, request.bytes_sent());
+            head.set(words::SIZES, words::pair(request.bytes_received(), request.content_length()));
+            head.set(words::TIMES, words::pair(request.duration_ms(), NO_UPSTREAM));
+            let (method, protocol) = spoken(request, !uri.is_empty());
+            let mut kinds = Kinds {
+                method: method as u8,
+                protocol,
+                verdict: state.verdict as u8,
+                blocking: u8::from(state.blocking),
+                ..Kinds::default()
+            };
+            let mut flags = cut | state.client.flags | response_flags(request, status);
+            head.set(words::CREDENTIAL, 0);
+            head.set(words::IDENTITY, 0);
+            head.set(words::REFERER_HASH, 0);
+            if conf.says_more || request.says_more() {
+                let more = write_more(head, request, state, seed);
+                flags |= more.flags;
+                kinds.role = more.role;
             }
-            None => return,
-        },
-    };
-    let without_session = without_session(request, state);
-    let uri = without_session.as_deref().unwrap_or_else(|| request.unparsed_uri());
-    let (path, query) = split_uri(uri);
-    worker::with_mut(|worker| {
-        worker.push(&RequestRecord {
-            head: head(request, state, path, worker.seed),
-            application: state.variable_name.as_ref().map_or(b"", |name| name.of(request)),
-            path,
-            query,
-            user_agent: request.header(KnownHeader::UserAgent).unwrap_or_default(),
+            let header_count = state.client.header_count;
+            head.set(words::ANSWER, Answer { flags, status, header_count }.into());
+            head.set(words::KINDS, kinds.into());
+            end
         });
     });
 }
 
-/// The state of a request that the access phase never saw.
-#[cold]
-fn judge_late(request: &Request<'_>) -> Option<RequestState> {
-    let judged = worker::with(|worker| RequestState::judge(request, worker)).flatten();
-    judged.map(RequestState::not_enforced)
+/// Writes the texts and what is made of them. Returns where the record ends, and which flags say what
+/// was cut.
+#[inline]
+fn write_texts(
+    head: Head<'_>,
+    request: &Request<'_>,
+    state: &RequestState,
+    uri: &[u8],
+    seed: Seed,
+) -> (usize, u32) {
+    let (path, query) = match request.query_start() {
+        Some(start) => (&uri[..start - 1], &uri[start..]),
+        None => (uri, &b""[..]),
+    };
+    head.set(words::PATH_HASH, seed.table(path));
+    let user_agent = request.header(KnownHeader::UserAgent).unwrap_or_default();
+    let short = path.len() <= PATH_MAX && user_agent.len() <= USER_AGENT_MAX;
+    if !short || !query.is_empty() || state.variable_name.is_some() {
+        let application = state.variable_name.as_ref().map_or(&b""[..], |name| name.of(request));
+        return write_all_texts(head, [application, path, query, user_agent]);
+    }
+    head.set(words::LENGTHS, words::lengths([0, path.len() as u16, 0, user_agent.len() as u16]));
+    (head.text(head.text(HEAD_WORDS, path), user_agent), 0)
 }
 
-/// The fixed part of a record. Its text lengths are filled in when it is encoded.
-fn head(request: &Request<'_>, state: &RequestState, path: &[u8], seed: Seed) -> RecordHead {
-    let authorization = request.header(KnownHeader::Authorization);
+/// The same of texts that there is more to do for.
+#[inline(never)]
+fn write_all_texts(head: Head<'_>, texts: [&[u8]; 4]) -> (usize, u32) {
+    let mut room = None;
+    let texts = Texts::new(texts, &mut room);
+    head.set(words::LENGTHS, words::lengths(texts.lengths()));
+    let end = texts.kept.into_iter().fold(HEAD_WORDS, |at, text| head.text(at, text));
+    (end, texts.flags)
+}
+
+/// What only some requests say.
+struct More {
+    flags: u32,
+    role: u8,
+}
+
+#[inline(never)]
+fn write_more(head: Head<'_>, request: &Request<'_>, state: &RequestState, seed: Seed) -> More {
+    if let Some(value) = request.header(KnownHeader::Authorization) {
+        head.set(words::CREDENTIAL, seed.secret(value));
+    }
+    head.set(words::IDENTITY, account(request, state, seed));
     let referer = Referer::of(request);
+    if let Some(path) = referer.path() {
+        head.set(words::REFERER_HASH, seed.table(path));
+    }
+    if let Some(upstream_ms) = request.upstream_ms() {
+        head.set(words::TIMES, words::pair(request.duration_ms(), upstream_ms));
+    }
     let endpoint = state.location.conf(request).endpoint.as_ref();
     let said = endpoint.map_or(0, |endpoint| endpoint.outcomes.flags(request.status()));
-    let early = if state.early { flags::EARLY } else { 0 };
-    RecordHead {
-        time_ms: clock::cached_ms(),
-        application: state.application,
-        address: state.address,
-        fingerprint: state.client.fingerprint,
-        session: state.session,
-        credential: authorization.map_or(0, |value| seed.secret(value)),
-        identity: account(request, state, seed),
-        path_hash: seed.table(path),
-        referer_hash: referer.path().map_or(0, |path| seed.table(path)),
-        incident: state.met.map_or(0, |met| met.incident),
-        response_bytes: request.bytes_sent(),
-        request_bytes: request.bytes_received(),
-        content_length: request.content_length(),
-        duration_ms: request.duration_ms(),
-        upstream_ms: request.upstream_ms().unwrap_or(NO_UPSTREAM),
-        flags: early | said | state.client.flags | referer.flags() | response_flags(request),
-        status: request.status(),
-        header_count: state.client.header_count,
-        method: method(request) as u8,
-        protocol: protocol(request),
-        verdict: state.verdict as u8,
-        blocking: u8::from(state.blocking),
-        role: endpoint.map_or(0, |endpoint| endpoint.role as u8),
-        ..RecordHead::default()
-    }
+    let role = endpoint.map_or(0, |endpoint| endpoint.role as u8);
+    More { flags: said | referer.flags(), role }
 }
 
 /// The account that the request named, as `api_abuse_identity` has it; 0 for none.
@@ -96,21 +167,30 @@ fn account(request: &Request<'_>, state: &RequestState, seed: Seed) -> u64 {
     identity::identity(fields.into_iter().chain(variables))
 }
 
-/// The target with the session written over, when it is in it: `/;session=…`, `?s=…`.
-fn without_session(request: &Request<'_>, state: &RequestState) -> Option<Vec<u8>> {
-    if state.session == 0 {
-        return None;
-    }
-    let uri = request.unparsed_uri();
+/// The target with the session written over, when it is in it: `/;session=…`, `?s=…`. It is as long as
+/// it was.
+#[cold]
+fn without_session<'u>(
+    request: &Request<'_>,
+    state: &RequestState,
+    uri: &'u [u8],
+) -> Cow<'u, [u8]> {
     // A path alone has a session in a parameter of it, if at all.
-    uri.iter().position(|byte| matches!(byte, b'?' | b';'))?;
-    let session = request_state::session(request, state)?;
-    uri.windows(session.len().max(1)).position(|window| window == session)?;
-    let mut uri = uri.to_vec();
-    secret::mask(&mut uri, session).then_some(uri)
+    let session = if uri.iter().any(|byte| matches!(byte, b'?' | b';')) {
+        request_state::session(request, state)
+    } else {
+        None
+    };
+    let holds =
+        |session: &&[u8]| uri.windows(session.len().max(1)).any(|window| window == *session);
+    let mut masked = Cow::Borrowed(uri);
+    if let Some(session) = session.filter(holds) {
+        secret::mask(masked.to_mut(), session);
+    }
+    masked
 }
 
-/// Raw path and query of what was asked for.
+/// Raw path and query of a target.
 fn split_uri(uri: &[u8]) -> (&[u8], &[u8]) {
     match uri.iter().position(|byte| *byte == b'?') {
         Some(mark) => (&uri[..mark], &uri[mark + 1..]),
@@ -118,59 +198,76 @@ fn split_uri(uri: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-/// The method that the client sent. An error page turns NGINX's own into GET, so it is taken from
-/// the request line.
-fn method(request: &Request<'_>) -> Method {
-    if request.is_sent_get() && was_understood(request) {
-        return Method::Get;
+/// The method that the client sent, and the HTTP version as records count it. An error page turns
+/// NGINX's own method into GET, so it is taken from the request line.
+///
+/// Before the end of the request line was understood, what NGINX says of a request is what it starts
+/// from; then there is no version.
+#[inline]
+fn spoken(request: &Request<'_>, understood: bool) -> (Method, u8) {
+    if !understood {
+        return (sent_method(request), 0);
     }
-    let line = request.request_line();
-    match line.iter().position(|byte| *byte == b' ') {
-        Some(space) => Method::from_name(&line[..space]),
-        None if was_understood(request) => Method::from_name(request.method_name()),
-        None => Method::Other,
-    }
-}
-
-/// HTTP version as records count it; 0 when the request was not understood far enough to have one.
-fn protocol(request: &Request<'_>) -> u8 {
-    match request.version() {
-        _ if !was_understood(request) => 0,
+    let protocol = match request.version() {
+        1001 => 11,
         9 => 9,
         version => (version / 100 + version % 100) as u8,
+    };
+    if request.is_sent_get() {
+        return (Method::Get, protocol);
+    }
+    match sent_method(request) {
+        Method::Other if request.request_line().is_empty() => {
+            (Method::from_name(request.method_name()), protocol)
+        }
+        method => (method, protocol),
     }
 }
 
-/// Whether NGINX got as far as the end of the request line. Before that, what it says of a request
-/// is what it starts from.
-fn was_understood(request: &Request<'_>) -> bool {
-    !request.unparsed_uri().is_empty()
+/// The method of the request line.
+#[inline(never)]
+fn sent_method(request: &Request<'_>) -> Method {
+    let line = request.request_line();
+    let space = line.iter().position(|byte| *byte == b' ');
+    space.map_or(Method::Other, |space| Method::from_name(&line[..space]))
 }
 
 /// What the response says.
-fn response_flags(request: &Request<'_>) -> u32 {
-    let content_type = request.response_type();
-    // The first letter of the subtype rules out most of the others.
-    let html = matches!(content_type.get(5), Some(b'h' | b'H'));
-    let json = matches!(content_type.get(12), Some(b'j' | b'J' | b'p' | b'P'));
-    let mut found = 0;
-    if html && starts_with(content_type, b"text/html") {
-        found |= flags::HTML;
-    } else if json
-        && (starts_with(content_type, b"application/json")
-            || starts_with(content_type, b"application/problem+json"))
-    {
-        found |= flags::JSON;
-    }
-    for header in request.headers_out().filter(|header| header.is_set()) {
-        let name = header.sent_name();
-        if name.eq_ignore_ascii_case(b"set-cookie") {
-            found |= flags::SETS_COOKIE;
-        } else if name.eq_ignore_ascii_case(b"location") && leads_back(request, header.value()) {
-            found |= flags::REDIRECTS_BACK;
+#[inline]
+fn response_flags(request: &Request<'_>, status: u16) -> u32 {
+    let mut found = type_flags(request.response_type());
+    let redirects = matches!(status, 300..=399);
+    for part in request.headers_out() {
+        for header in part {
+            if header.is_named(b"set-cookie") && header.is_set() {
+                found |= flags::SETS_COOKIE;
+            } else if redirects && header.is_named(b"location") && header.is_set() {
+                found |=
+                    if leads_back(request, header.value()) { flags::REDIRECTS_BACK } else { 0 };
+            }
         }
     }
     found
+}
+
+/// What a content type says.
+#[inline]
+fn type_flags(content_type: &[u8]) -> u32 {
+    const HTML: u64 = u64::from_ne_bytes(*b"text/htm");
+    const APPLICATION: u64 = u64::from_ne_bytes(*b"applicat");
+    let Some(start) = content_type.first_chunk() else { return 0 };
+    // In lower case, as far as letters go; the slash stays what it is.
+    match u64::from_ne_bytes(*start) | 0x2020_2020_2020_2020 {
+        HTML if starts_with(content_type, b"text/html") => flags::HTML,
+        APPLICATION if is_json(content_type) => flags::JSON,
+        _ => 0,
+    }
+}
+
+#[inline(never)]
+fn is_json(content_type: &[u8]) -> bool {
+    starts_with(content_type, b"application/json")
+        || starts_with(content_type, b"application/problem+json")
 }
 
 /// Whether a redirect leads to what was asked for, or says that something was wrong: how forms refuse

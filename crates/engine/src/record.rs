@@ -5,6 +5,8 @@
 //! and may have been written by an older worker or cut short by a kill: [`RequestRecord::decode`]
 //! takes any words and either understands them or says no.
 
+pub mod words;
+
 use crate::secret;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -253,7 +255,7 @@ pub struct RecordHead {
 /// One request, as the detectors see it.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestRecord<'a> {
-    /// The fixed part. The `*_len` fields and the truncation flags are set by [`Self::parts`].
+    /// The fixed part. The `*_len` fields and the truncation flags are set by [`Self::encode`].
     pub head: RecordHead,
     /// Name of the application; empty when the engine's configuration knows it.
     pub application: &'a [u8],
@@ -265,49 +267,67 @@ pub struct RequestRecord<'a> {
     pub user_agent: &'a [u8],
 }
 
-/// A query, which fits, with its secrets written over.
-fn masked<'t>(query: &[u8], room: &'t mut [u8; QUERY_MAX]) -> &'t [u8] {
-    let masked = &mut room[..query.len()];
-    masked.copy_from_slice(query);
-    secret::mask_query(masked);
-    masked
+/// The texts of a record as they travel: as much as is kept of each, and the query with its secrets
+/// written over ([`secret`]).
+#[derive(Clone, Copy, Debug)]
+pub struct Texts<'a> {
+    /// Application, path, query, User-Agent.
+    pub kept: [&'a [u8]; 4],
+    /// The [`flags`] that say what was cut.
+    pub flags: u32,
+}
+
+impl<'a> Texts<'a> {
+    /// `room` is where the query is written over. Without a query there is nothing to write.
+    #[inline]
+    pub fn new(texts: [&'a [u8]; 4], room: &'a mut Option<[u8; QUERY_MAX]>) -> Self {
+        let [application, path, query, user_agent] = texts;
+        let fit = application.len() <= APPLICATION_MAX
+            && path.len() <= PATH_MAX
+            && user_agent.len() <= USER_AGENT_MAX;
+        if fit && query.is_empty() { Self { kept: texts, flags: 0 } } else { cut(texts, room) }
+    }
+
+    /// Their lengths, which all fit.
+    #[inline]
+    pub fn lengths(&self) -> [u16; 4] {
+        self.kept.map(|text| text.len() as u16)
+    }
+}
+
+/// Cuts what is too long, and writes over the secrets of the query.
+#[inline(never)]
+fn cut<'a>(texts: [&'a [u8]; 4], room: &'a mut Option<[u8; QUERY_MAX]>) -> Texts<'a> {
+    let bounds = [APPLICATION_MAX, PATH_MAX, QUERY_MAX, USER_AGENT_MAX];
+    let marks = [0, flags::PATH_TRUNCATED, flags::QUERY_TRUNCATED, flags::USER_AGENT_TRUNCATED];
+    let (mut kept, mut flags) = (texts, 0);
+    for ((text, max), mark) in kept.iter_mut().zip(bounds).zip(marks) {
+        if text.len() > max {
+            *text = &text[..max];
+            flags |= mark;
+        }
+    }
+    let query = &mut room.insert([0; QUERY_MAX])[..kept[2].len()];
+    query.copy_from_slice(kept[2]);
+    secret::mask_query(query);
+    kept[2] = query;
+    Texts { kept, flags }
 }
 
 impl<'a> RequestRecord<'a> {
-    /// The record as it travels: the words of its head, and its texts, each of which begins at a word.
-    /// Texts that are too long are cut and marked; secrets in the query are written over ([`secret`]),
-    /// in `room`.
-    #[inline]
-    pub fn parts<'t>(&self, room: &'t mut [u8; QUERY_MAX]) -> ([u64; HEAD_WORDS], [&'t [u8]; 4])
-    where
-        'a: 't,
-    {
-        let mut head = self.head;
-        let mut cut = |text: &'a [u8], max: usize, truncated: u32| {
-            text.get(..max).map_or(text, |kept| {
-                head.flags |= if kept.len() < text.len() { truncated } else { 0 };
-                kept
-            })
-        };
-        let application = cut(self.application, APPLICATION_MAX, 0);
-        let path = cut(self.path, PATH_MAX, flags::PATH_TRUNCATED);
-        let query = cut(self.query, QUERY_MAX, flags::QUERY_TRUNCATED);
-        let query = if query.is_empty() { query } else { masked(query, room) };
-        let user_agent = cut(self.user_agent, USER_AGENT_MAX, flags::USER_AGENT_TRUNCATED);
-        head.application_len = application.len() as u16;
-        head.path_len = path.len() as u16;
-        head.query_len = query.len() as u16;
-        head.user_agent_len = user_agent.len() as u16;
-        (zerocopy::transmute!(head), [application, path, query, user_agent])
-    }
-
     /// Writes the record into `words` and returns how many it took.
     pub fn encode(&self, words: &mut [u64; RECORD_WORDS]) -> usize {
-        let mut room = [0; QUERY_MAX];
-        let (head, texts) = self.parts(&mut room);
+        let mut room = None;
+        let texts = [self.application, self.path, self.query, self.user_agent];
+        let texts = Texts::new(texts, &mut room);
+        let [application_len, path_len, query_len, user_agent_len] = texts.lengths();
+        let flags = self.head.flags | texts.flags;
+        let head =
+            RecordHead { flags, application_len, path_len, query_len, user_agent_len, ..self.head };
+        let head: [u64; HEAD_WORDS] = zerocopy::transmute!(head);
         words[..HEAD_WORDS].copy_from_slice(&head);
         let mut at = HEAD_WORDS;
-        for text in texts {
+        for text in texts.kept {
             let end = at + text.len().div_ceil(8);
             let (whole, padding) = words[at..end].as_mut_bytes().split_at_mut(text.len());
             whole.copy_from_slice(text);

@@ -16,10 +16,10 @@
 //! Head and tail count words since the zone was made and never wrap in practice (2^64 words).
 
 mod consumer;
-mod message;
+mod room;
 
 pub use consumer::{Batch, Consumer};
-pub use message::Message;
+pub use room::Room;
 
 use crate::sync::{AtomicU64, Edge, Ordering, add_own, release};
 
@@ -54,7 +54,7 @@ fn message_len(header: u64, position: u64) -> Option<u64> {
 /// One lane.
 #[derive(Clone, Copy, Debug)]
 struct Lane<'a> {
-    control: &'a [AtomicU64],
+    control: &'a [AtomicU64; CONTROL_WORDS],
     /// A power of two of words.
     ring: &'a [AtomicU64],
 }
@@ -134,16 +134,16 @@ impl<'a> Lanes<'a> {
     }
 
     fn iter(&self) -> impl Iterator<Item = Lane<'a>> + use<'a> {
-        self.memory.chunks_exact(Self::stride(self.lane_words)).map(|lane| {
-            let (control, ring) = lane.split_at(CONTROL_WORDS);
-            Lane { control, ring }
+        self.memory.chunks_exact(Self::stride(self.lane_words)).filter_map(|lane| {
+            // A stride holds the control words.
+            lane.split_first_chunk().map(|(control, ring)| Lane { control, ring })
         })
     }
 
     fn lane(&self, index: usize) -> Option<Lane<'a>> {
         let start = index * Self::stride(self.lane_words);
         let lane = self.memory.get(start..start + Self::stride(self.lane_words))?;
-        let (control, ring) = lane.split_at(CONTROL_WORDS);
+        let (control, ring) = lane.split_first_chunk()?;
         Some(Lane { control, ring })
     }
 
@@ -209,30 +209,72 @@ pub struct Producer<'a> {
     head: u64,
 }
 
-impl<'a> Producer<'a> {
-    /// Pushes one message. `false` when it does not fit, as [`Self::reserve`] has it.
+impl Producer<'_> {
+    /// Pushes one message. `false` when it does not fit, which is counted: the lane is full, or the
+    /// message is empty or longer than the ring less one word.
     pub fn push(&mut self, words: &[u64]) -> bool {
-        self.reserve(words.len()).is_some_and(|mut message| {
-            message.words(words);
-            message.publish()
-        })
+        let fits = self.has_room(words.len() as u64 + MESSAGE_HEADER_WORDS);
+        if !fits || words.is_empty() {
+            add_own(self.lane.word(DROPPED), 1);
+            return false;
+        }
+        let [header, _] = self.lane.pieces(self.tail, 1);
+        let [before, after] = self.lane.pieces(self.tail + MESSAGE_HEADER_WORDS, words.len());
+        for (to, word) in before.iter().chain(after).zip(words) {
+            to.store(*word, Ordering::Relaxed);
+        }
+        if let Some(header) = header.first() {
+            self.publish(header, words.len());
+        }
+        true
     }
 
-    /// Room for a message of at most `max_len` words, to be written where it will lie. `None` when so
-    /// many do not fit, which is counted: the lane is full, `max_len` is 0, or it is more than the
-    /// ring less one word.
+    /// Pushes a message of at most `N` words that `write` puts where it will lie, from its first word
+    /// on without a gap; it returns how many there are. `false` when `N` words do not fit, which is
+    /// counted, or when it says none or more than there is room for.
     #[inline]
-    pub fn reserve(&mut self, max_len: usize) -> Option<Message<'_, 'a>> {
-        let room = u32::try_from(max_len).unwrap_or(0);
-        let fits = room > 0 && self.has_room(u64::from(room) + MESSAGE_HEADER_WORDS);
-        let [header, _] = self.lane.pieces(self.tail, 1);
-        match header.first() {
-            Some(header) if fits => Some(Message::new(self, header, room)),
-            _ => {
-                add_own(self.lane.word(DROPPED), 1);
-                None
-            }
+    pub fn write<const N: usize>(&mut self, write: impl FnOnce(Room<'_, N>) -> usize) -> bool {
+        if !self.has_room(N as u64 + MESSAGE_HEADER_WORDS) {
+            add_own(self.lane.word(DROPPED), 1);
+            return false;
         }
+        let start = self.tail as usize & (self.lane.ring.len() - 1);
+        let place = self.lane.ring.get(start..start + 1 + N).and_then(|place| place.split_first());
+        let here = place.and_then(|(header, rest)| Some((header, rest.first_chunk::<N>()?)));
+        // Near the end of the ring it is written elsewhere, and copied.
+        let elsewhere: [AtomicU64; N];
+        let to = if let Some((_, to)) = here {
+            to
+        } else {
+            elsewhere = core::array::from_fn(|_| AtomicU64::new(0));
+            &elsewhere
+        };
+        let len = write(Room::new(to));
+        if len == 0 || len > N {
+            return false;
+        }
+        match here {
+            Some((header, _)) => {
+                self.publish(header, len);
+                true
+            }
+            None => self.copy(&to[..len]),
+        }
+    }
+
+    #[cold]
+    fn copy(&mut self, words: &[AtomicU64]) -> bool {
+        let words: Vec<u64> = words.iter().map(|word| word.load(Ordering::Relaxed)).collect();
+        self.push(&words)
+    }
+
+    /// Shows the consumer a message that was written behind its header.
+    #[inline]
+    fn publish(&mut self, header: &AtomicU64, len: usize) {
+        header.store(message_header(len as u32, self.tail), Ordering::Relaxed);
+        self.tail += len as u64 + MESSAGE_HEADER_WORDS;
+        self.lane.word(TAIL).store(self.tail, release(Edge::LaneTail));
+        add_own(self.lane.word(PUSHED), 1);
     }
 
     /// Whether `need` words fit. Looks at the shared head only when the known one is too old.
@@ -240,10 +282,7 @@ impl<'a> Producer<'a> {
     fn has_room(&mut self, need: u64) -> bool {
         let size = self.lane.ring.len() as u64;
         // A head beyond the tail is corrupt; the difference is then huge: full.
-        let fits = |head: u64| {
-            let used = self.tail.wrapping_sub(head);
-            used <= size && need <= size - used
-        };
+        let fits = |head: u64| self.tail.wrapping_sub(head).saturating_add(need) <= size;
         if fits(self.head) {
             return true;
         }

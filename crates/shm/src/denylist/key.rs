@@ -123,9 +123,9 @@ impl Seed {
     #[inline]
     pub(super) fn place(&self, key: &DenyKey, buckets: usize) -> Place {
         let Self([a, b, c, d]) = *self;
-        let who = fold(key.network ^ a, key.discriminator ^ b);
-        let hash = fold(who ^ key.application, c ^ u64::from(key.kind));
-        let hash = fold(hash ^ d, 0x9e37_79b9_7f4a_7c15);
+        // First what the keys of one request have in common.
+        let here = fold(key.network ^ a, key.application ^ b);
+        let hash = fold(here ^ key.discriminator ^ c, d ^ u64::from(key.kind));
         let mask = buckets - 1;
         let first = hash as usize & mask;
         let second = (hash >> 28) as usize & mask;

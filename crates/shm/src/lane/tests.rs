@@ -200,11 +200,13 @@ fn texts_are_padded_wherever_the_ring_ends() {
     let mut producer = lanes.claim(1, ALL_ALIVE).unwrap();
     let text: Vec<u8> = (1..=40).collect();
     for len in (0..=text.len()).cycle().take(500) {
-        let mut message = producer.reserve(8).unwrap();
-        message.words(&[7]);
-        message.bytes(&text[..len]);
-        message.words(&[9]);
-        assert!(message.publish());
+        let pushed = producer.write::<8>(|room| {
+            room.set(0, 7);
+            let end = room.text(1, &text[..len]);
+            room.set(end, 9);
+            end + 1
+        });
+        assert!(pushed);
         let mut bytes = text[..len].to_vec();
         bytes.resize(len.next_multiple_of(8), 0);
         let words = bytes.chunks(8).map(|word| u64::from_ne_bytes(word.try_into().unwrap()));
@@ -215,18 +217,20 @@ fn texts_are_padded_wherever_the_ring_ends() {
 }
 
 #[test]
-fn a_message_that_is_dropped_empty_or_too_long_was_never_there() {
+fn a_message_that_is_empty_or_does_not_fit_was_never_there() {
     let memory = memory(Lanes::stride(16));
     let lanes = Lanes::over(&memory, 16).unwrap();
     let mut producer = lanes.claim(1, ALL_ALIVE).unwrap();
-    for _ in 0..20 {
-        producer.reserve(4).unwrap().words(&[1, 2]);
-        assert!(!producer.reserve(4).unwrap().publish());
-        let mut long = producer.reserve(4).unwrap();
-        long.words(&[1, 2, 3]);
-        long.bytes(&[4; 9]);
-        assert!(!long.publish());
-        assert!(producer.push(&[5]));
+    for round in 1..20 {
+        assert!(!producer.write::<4>(|_| 0));
+        assert!(!producer.write::<16>(|_| unreachable!()));
+        assert_eq!(lanes.totals().dropped, round);
+        // A text without room is not written, and says so by where the next one begins.
+        assert!(producer.write::<4>(|room| {
+            room.set(0, 5);
+            assert_eq!(room.text(2, &[4; 17]), 2);
+            1
+        }));
         assert_eq!(drained(&mut lanes.consumer(), 9), [[5]]);
     }
 }
