@@ -149,6 +149,16 @@ check: headers ## format, lints, rules of the repository, licences
 msrv: headers ## that the oldest Rust we promise is enough (needs that toolchain)
 	cargo +$$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml) check --workspace --all-targets
 
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS ?= access_log record checkpoint identity operations
+
+.PHONY: fuzz
+fuzz: ## each fuzz target for FUZZ_SECONDS=60 (nightly Rust; cargo install cargo-fuzz)
+	@cargo fuzz --version >/dev/null || { echo "cargo-fuzz is missing: cargo install --locked cargo-fuzz" >&2; exit 1; }
+	set -e; for target in $(FUZZ_TARGETS); do \
+		cargo +nightly fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -print_final_stats=1; \
+	done
+
 .PHONY: soak
 soak: build ## ten minutes of load, reloads, kills, full tables, a jumping clock (SOAK_SECONDS=600)
 	cargo build --release -p api-abuse-tests --bin soak

@@ -142,6 +142,20 @@ function why({ evidence: all, threat }) {
         h('dd', null, meter(all.threshold / most, 'faint'), h('b', null, `${nats(all.threshold)} nats`)),
       ),
     ),
+    all.considered.length > 0 && h('h3', null, 'Considered, and rejected'),
+    all.considered.length > 0 &&
+      h(
+        'ul',
+        null,
+        all.considered.map((row) => h('li', null, words(row.alternative), ': ', visible(row.rejected))),
+      ),
+    h(
+      'p',
+      { class: 'note' },
+      all.profile_version > 0
+        ? `Held against version ${number(all.profile_version)} of what was learned here.`
+        : 'Nothing was learned here yet: held against what is normal everywhere.',
+    ),
   );
 }
 
@@ -168,7 +182,7 @@ function findings({ findings: rows }) {
         cells: [
           h('span', { class: 'finding' }, words(row.measure), h('span', { class: 'note' }, visible(row.unit))),
           h('b', { class: 'value' }, number(row.value)),
-          visible(row.normal),
+          h('span', null, visible(row.normal), row.normal_from === 'learned' && h('span', { class: 'note' }, 'learned')),
           h('b', { class: 'times' }, visible(row.multiple)),
           multiple(row.value, parseFloat(String(row.normal).replace(/[^0-9.]/g, ''))),
           `${nats(row.evidence)} nats`,

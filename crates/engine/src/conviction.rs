@@ -1,7 +1,8 @@
 //! From evidence that passed the threshold to a decision that explains itself.
 
 use crate::decision::{
-    Action, EXEMPLAR_PATH, EXEMPLARS, Exemplar, FINDINGS, Finding, GRACE, Incident, TRIPPED,
+    Action, EXEMPLAR_PATH, EXEMPLARS, Exemplar, FINDINGS, Finding, GRACE, Incident, LEARNED,
+    TRIPPED,
 };
 use crate::detectors;
 use crate::engine::{Engine, Slots};
@@ -9,6 +10,7 @@ use crate::evidence::Walks;
 use crate::fusion::{Fusion, Sensitivity};
 use crate::hash::combine;
 use crate::judgement::Passed;
+use crate::profiles::Feature;
 use crate::record::{RequestRecord, USER_AGENT_MAX};
 use crate::sources::{Hold, Source, bit};
 use crate::tables::Suspect;
@@ -31,6 +33,10 @@ pub(crate) struct Case {
     pub(crate) action: Action,
     /// It is nothing because the circuit breaker is open.
     pub(crate) tripped: bool,
+    /// What was learned to be normal of what the record is one more of.
+    pub(crate) learned: Option<(Feature, f32)>,
+    /// [`Incident::considered`].
+    pub(crate) considered: u32,
 }
 
 /// Convicts: marks the source, keeps the incident, and says what is to be done.
@@ -65,6 +71,7 @@ pub(crate) fn decide(engine: &mut Engine<'_>, record: &RequestRecord<'_>, case: 
             .get(suspect)
             .filter(|suspect| suspect.key == convicted.key)
             .map_or_else(Default::default, |suspect| suspect.exemplars),
+        profile: engine.profiles[case.application.min(engine.profiles.len() - 1)].version(),
         ..explain(&convicted, record, case)
     };
     let slot = incident_id as usize % engine.incidents.len();
@@ -164,7 +171,8 @@ fn explain(source: &Source, record: &RequestRecord<'_>, case: &Case) -> Incident
         confidence: fusion.confidence(),
         user_agent_len: len as u16,
         flags: u16::from(case.tripped) * TRIPPED + u16::from(passed.grace) * GRACE,
-        findings: findings(source, threat),
+        considered: case.considered,
+        findings: findings(source, threat, case.learned),
         user_agent: crate::decision::UserAgent(user_agent),
         ..Incident::default()
     }
@@ -172,7 +180,12 @@ fn explain(source: &Source, record: &RequestRecord<'_>, case: &Case) -> Incident
 
 /// What the detectors saw of the source that benign sources do not do; the threat that it is
 /// convicted of first.
-fn findings(source: &Source, threat: Threat) -> [Finding; FINDINGS] {
+fn findings(
+    source: &Source,
+    threat: Threat,
+    learned: Option<(Feature, f32)>,
+) -> [Finding; FINDINGS] {
+    let learned = learned.and_then(|(feature, null)| Some((detectors::measure_of(feature)?, null)));
     let mut findings = [Finding::default(); FINDINGS];
     let evidence = source.evidence();
     let mut at = 0;
@@ -181,10 +194,13 @@ fn findings(source: &Source, threat: Threat) -> [Finding; FINDINGS] {
             let of = measure.threat.unwrap_or(threat);
             let evidence = evidence[of as usize];
             let value = (measure.value)(source);
-            let says = value > measure.normal && evidence > 1.0;
+            let learned = learned.filter(|it| it.0 == measure.name).map(|it| it.1);
+            let normal = learned.unwrap_or(measure.normal);
+            let says = value > normal && evidence > 1.0;
             if says && (of == threat) == wanted && at < FINDINGS {
-                let normal = measure.normal;
-                findings[at] = Finding { measure: index as u32 + 1, value, normal, evidence };
+                let from = if learned.is_some() { LEARNED } else { 0 };
+                let measure = (index as u32 + 1) | from;
+                findings[at] = Finding { measure, value, normal, evidence };
                 at += 1;
             }
         }

@@ -79,11 +79,25 @@ pub const TRIPPED: u16 = 1;
 /// In [`Incident::flags`]: the source was lifted lately and does nothing new, nothing was done.
 pub const GRACE: u16 = 2;
 
+/// In [`Incident::considered`]: others who behave well share the address.
+pub const SHARED_ADDRESS: u32 = 1;
+/// In [`Incident::considered`]: no single client of the address carries the evidence.
+pub const SPREAD: u32 = 2;
+/// In [`Incident::considered`]: it says that it is a crawler, or asked for robots.txt.
+pub const CRAWLER: u32 = 4;
+/// In [`Incident::considered`]: it has done about the same for days.
+pub const ESTABLISHED: u32 = 8;
+/// In [`Incident::considered`]: it was there while the application was learned.
+pub const VETERAN: u32 = 16;
+
+/// In [`Finding::measure`]: what is normal was learned of this application.
+pub const LEARNED: u32 = 1 << 31;
+
 /// One detector's contribution to a conviction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Finding {
-    /// Index into [`crate::detectors::measures`] plus one; 0: not used.
+    /// Index into [`crate::detectors::measures`] plus one, and [`LEARNED`]; 0: not used.
     pub measure: u32,
     /// What was seen of this source.
     pub value: f32,
@@ -167,6 +181,10 @@ pub struct Incident {
     pub user_agent_len: u16,
     /// [`TRIPPED`], [`GRACE`].
     pub flags: u16,
+    /// [`crate::profiles::Profile::version`] of the application; 0 while it is learned.
+    pub profile: u32,
+    /// Harmless explanations that were looked at and rejected: [`SHARED_ADDRESS`] and the like.
+    pub considered: u32,
     /// What each detector saw.
     pub findings: [Finding; FINDINGS],
     /// Requests that speak against the source, the heaviest ones.

@@ -10,6 +10,7 @@ use crate::Threat;
 use crate::evidence::Ratios;
 use crate::facts::Facts;
 use crate::learned;
+use crate::profiles::Feature;
 use crate::record::RequestRecord;
 use crate::sources::Source;
 
@@ -77,6 +78,15 @@ pub struct Measure {
     pub value: fn(&Source) -> f32,
 }
 
+/// The measure of a feature that is held against what was learned.
+pub(crate) fn measure_of(feature: Feature) -> Option<&'static str> {
+    match feature {
+        Feature::Posts => Some("posts_today"),
+        Feature::PrivateObjects => Some("private_objects_today"),
+        _ => None,
+    }
+}
+
 /// What findings measure of the sequential tests.
 pub const MEASURES: &[Measure] = &[
     measure(Threat::VulnerabilityScanning, "rare_paths_missed", "paths", 1.0, |s| {
@@ -117,6 +127,10 @@ pub const MEASURES: &[Measure] = &[
     }),
     measure(Threat::Spamming, "contributions", "posts", 5.0, |s| {
         f32::from(s.posts.contributions.count)
+    }),
+    measure(Threat::Spamming, "posts_today", "posts", 5.0, |s| s.activity.value(Feature::Posts)),
+    measure(Threat::Bola, "private_objects_today", "objects", 8.0, |s| {
+        s.activity.value(Feature::PrivateObjects)
     }),
     measure(Threat::Scalping, "reservations", "requests", 3.0, |s| {
         f32::from(s.posts.reservations.count)

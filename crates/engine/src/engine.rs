@@ -216,7 +216,7 @@ impl<'m> Engine<'m> {
         self.reconsider(slots.client, now_ms, standing.teaches);
         self.vouch(slots);
         self.learn(slots, record, &facts, application, ready);
-        if let Some(decision) = self.convict(slots, record, application) {
+        if let Some(decision) = self.convict(slots, record, &facts, application) {
             self.unlearn(slots, application, now_ms);
             decisions.push(decision);
         }

@@ -3,9 +3,41 @@
 use serde_json::{Value, json};
 
 use crate::Threat;
-use crate::decision::{EXEMPLAR_PATH, Exemplar, GRACE, Incident, TRIPPED};
+use crate::decision::{
+    CRAWLER, ESTABLISHED, EXEMPLAR_PATH, Exemplar, GRACE, Incident, LEARNED, SHARED_ADDRESS,
+    SPREAD, TRIPPED, VETERAN,
+};
 use crate::detectors::measures;
 use crate::record::{Method, USER_AGENT_MAX};
+
+/// Harmless explanations of what a source did, and why they were rejected.
+const CONSIDERED: [(u32, &str, &str); 5] = [
+    (
+        SHARED_ADDRESS,
+        "shared_address",
+        "others there behave well; only who carries the evidence is held",
+    ),
+    (
+        SPREAD,
+        "several_clients",
+        "no single client of the address carries the evidence, and nobody else behaves well there",
+    ),
+    (
+        CRAWLER,
+        "crawler",
+        "it says so or asked for robots.txt, but the evidence is of what crawlers do not do",
+    ),
+    (
+        ESTABLISHED,
+        "established_automation",
+        "it has been there for days, but this is not what it is known for",
+    ),
+    (
+        VETERAN,
+        "known_client",
+        "it was there while the application was learned, but this is not what was learned of it",
+    ),
+];
 
 /// The evidence of an incident: what was measured, what is normal, and the requests that show it.
 /// Times are monotonic milliseconds; whoever knows the wall clock adds them.
@@ -27,15 +59,25 @@ pub fn incident(incident: &Incident) -> Value {
         "findings": findings(incident),
         "exemplars": incident.exemplars.iter().filter(|e| e.evidence > 0.0).map(exemplar).collect::<Vec<_>>(),
         "effective_users": incident.effective_users,
+        "considered": considered(incident),
+        "profile_version": incident.profile,
         "tripped": incident.flags & TRIPPED != 0,
         "grace": incident.flags & GRACE != 0,
         "user_agent": String::from_utf8_lossy(user_agent),
     })
 }
 
+/// What was considered, and why it does not hold.
+fn considered(incident: &Incident) -> Vec<Value> {
+    let looked_at = CONSIDERED.iter().filter(|(bit, ..)| incident.considered & bit != 0);
+    looked_at
+        .map(|(_, alternative, rejected)| json!({ "alternative": alternative, "rejected": rejected }))
+        .collect()
+}
+
 /// Value, normal and multiple of everything that a detector found unusual.
 fn findings(incident: &Incident) -> Vec<Value> {
-    let known = |index: u32| measures().nth((index as usize).checked_sub(1)?);
+    let known = |index: u32| measures().nth(((index & !LEARNED) as usize).checked_sub(1)?);
     incident
         .findings
         .iter()
@@ -47,6 +89,7 @@ fn findings(incident: &Incident) -> Vec<Value> {
                 "unit": measure.unit,
                 "value": round(finding.value),
                 "normal": format!("< {}", round(finding.normal)),
+                "normal_from": if finding.measure & LEARNED == 0 { "shipped" } else { "learned" },
                 "multiple": format!("{}x", round(finding.value / finding.normal.max(1e-6))),
                 "evidence": round(finding.evidence),
             })

@@ -2,12 +2,15 @@
 //! policy of the application.
 
 use crate::conviction::{self, Case};
+use crate::decision::{CRAWLER, ESTABLISHED, SHARED_ADDRESS, SPREAD, VETERAN};
+use crate::detectors::patterns::declares_crawler;
 use crate::engine::{Engine, Slots};
+use crate::facts::Facts;
 use crate::fusion::{Fusion, Sensitivity};
 use crate::policy::{Policy, Reaction};
 use crate::record::RequestRecord;
 use crate::sources::{Hold, bit};
-use crate::{Action, Decision};
+use crate::{Action, Decision, SourceKind};
 
 /// Share of a wider key's evidence that a narrower one must carry to be denied in its place.
 const CARRIES: f32 = 0.9;
@@ -62,6 +65,7 @@ impl Engine<'_> {
         &mut self,
         slots: Slots,
         record: &RequestRecord<'_>,
+        facts: &Facts,
         application: usize,
     ) -> Option<Decision> {
         let lowest = Sensitivity::Paranoid.threshold();
@@ -90,7 +94,21 @@ impl Engine<'_> {
             return None;
         }
         let others = slots.address.map_or(0, |at| self.sources.get(at).others(source.key));
-        let case = Case { slot, passed, application, slots, others, action, tripped };
+        let null = self.habits.null_for(&source.activity, facts.null, facts.habit());
+        let learned = null.map(|null| (facts.habit().0, null));
+        let profile = &self.profiles[application.min(self.profiles.len() - 1)];
+        let veteran = profile.version() != 0 && source.first_ms <= facts.learned_ms;
+        let crawler = facts.polite || declares_crawler(record.user_agent);
+        let considered = [
+            (SHARED_ADDRESS, others > 0),
+            (SPREAD, source.kind == SourceKind::Address as u8),
+            (CRAWLER, crawler),
+            (ESTABLISHED, source.is_established()),
+            (VETERAN, veteran),
+        ];
+        let considered = considered.into_iter().filter(|it| it.1).fold(0, |bits, it| bits | it.0);
+        let case =
+            Case { slot, passed, application, slots, others, action, tripped, learned, considered };
         Some(conviction::decide(self, record, &case))
     }
 

@@ -59,8 +59,8 @@ pub struct Profile {
     pub(crate) frozen_until_ms: u64,
     /// The day that is being learned, counted from the beginning of the clock.
     pub(crate) epoch: u32,
-    /// It acts: the time of learning is over.
-    ready: u32,
+    /// How often what acts has changed: see [`Self::version`].
+    version: u32,
     features: [Learner; FEATURES],
     caps: Caps,
 }
@@ -80,8 +80,8 @@ impl Profile {
     /// as its policy asks for.
     pub fn advance(&mut self, now_ms: u64, ready: bool) {
         let epoch = Self::epoch_of(now_ms);
-        if ready && self.ready == 0 {
-            self.ready = 1;
+        if ready && self.version == 0 {
+            self.version = 1;
             for feature in Feature::ALL {
                 self.features[feature as usize].begin(feature);
             }
@@ -91,15 +91,26 @@ impl Profile {
         }
         self.epoch = epoch;
         self.caps.clear();
+        let acts = |learners: &[Learner; FEATURES]| learners.map(|learner| learner.null.to_bits());
+        let before = acts(&self.features);
         for feature in Feature::ALL {
             self.features[feature as usize].fold(feature);
         }
+        if self.version != 0 && acts(&self.features) != before {
+            self.version = self.version.saturating_add(1);
+        }
+    }
+
+    /// 0 while the application is learned, 1 for the first nulls that act, one more with each day that
+    /// changed them.
+    pub fn version(&self) -> u32 {
+        self.version
     }
 
     /// Whether it says something.
     pub fn state(&self) -> State {
         let samples: u32 = self.features[0].today.total() + self.features[0].live.total();
-        match (samples, self.ready) {
+        match (samples, self.version) {
             (0, _) => State::NoTraffic,
             (_, 0) => State::Learning,
             _ => State::Ready,
@@ -153,7 +164,7 @@ impl Profile {
     /// shrinkage to the shipped prior. The prior itself until the profile is ready.
     pub fn null(&self, feature: Feature) -> f32 {
         match self.features[feature as usize].null {
-            null if null > 0.0 && self.ready != 0 => null,
+            null if null > 0.0 && self.version != 0 => null,
             _ => feature.prior(),
         }
     }
@@ -162,7 +173,7 @@ impl Profile {
     /// a sample for what was never seen. Zero until the profile is ready.
     pub fn surprise(&self, feature: Feature, value: f32) -> f32 {
         let live = &self.features[feature as usize].live;
-        if self.ready == 0 || live.total() < READY_SAMPLES {
+        if self.version == 0 || live.total() < READY_SAMPLES {
             return 0.0;
         }
         -live.tail(bin_of(value as u32)).ln()

@@ -146,6 +146,35 @@ fn a_reboot_moves_times_and_keeps_what_was_learned() {
 }
 
 #[test]
+fn an_open_circuit_breaker_stays_open() {
+    let policy = Policy { budget_floor: 20.0, ..Policy::default() };
+    let state = |world: &World<'_>| State::from_u8(world.engine.applications()[0].state as u8);
+    let config = Config { policy, ..Config::new(SEED) }.with_application(b"shop");
+    let (bytes, now_ms) = world(config.clone(), |world| {
+        world.people(PEOPLE..PEOPLE + 800);
+        for bot in 0..80 {
+            world.until_decided(40, 1, |n| probe(0x0b00_0000 + bot, n)).unwrap();
+        }
+        assert_eq!(state(world), State::Tripped);
+        (save(world, WALL_MS), world.now_ms)
+    });
+    let mut memory = Memory::new(2 << 20);
+    let (mut engine, _) = Engine::attach(memory.bytes(), config).unwrap();
+    engine.load(&bytes, now_ms, WALL_MS).unwrap();
+    let mut world = World { engine, now_ms, decisions: Vec::new(), records: 0 };
+    world.people(PEOPLE..PEOPLE + 5);
+    let spared = world.until_decided(40, 1, |n| probe(0x0c00_0000, n)).unwrap().1;
+    assert!(spared.tripped && spared.action == Action::Monitor, "{spared:?}");
+    assert_eq!(state(&world), State::Tripped);
+    for _ in 0..40 {
+        world.now_ms += 60_000;
+        world.people(PEOPLE..PEOPLE + 800);
+    }
+    let denied = world.until_decided(40, 1, |n| probe(0x0c00_0001, n)).unwrap().1;
+    assert_eq!((denied.tripped, denied.action), (false, Action::Deny), "and closes again");
+}
+
+#[test]
 fn tables_of_another_size() {
     let bytes = world(config(), |world| {
         history(world);

@@ -289,6 +289,11 @@ fn denied_records_teach_nothing_but_count_as_clients() {
         let after = world.engine.budget_share(shop()).unwrap();
         assert!(before.denied < 1.0 && (45.0..55.0).contains(&after.denied), "{after:?}");
         assert!((before.others - after.others).abs() < 3.0);
+        // What an incident stands behind is the module's own answer, whatever it was called.
+        for n in 0..50 {
+            world.send(5, &world::Hit { incident: 7, ..probe(0x0e00_0100, n) });
+        }
         assert!(world.decisions.is_empty());
+        assert!(world.until_decided(40, 5, |n| probe(0x0e00_0200, n)).is_some(), "but these do");
     });
 }

@@ -62,6 +62,7 @@ export function incident(world, now, arguments_, id) {
         unit,
         value,
         normal: `< ${normal}`,
+        normal_from: 'shipped',
         multiple: `${Math.round((value / normal) * 100) / 100}x`,
         evidence,
       })),
@@ -75,6 +76,16 @@ export function incident(world, now, arguments_, id) {
           evidence: 3.9 - index * 0.4,
         })),
       effective_users: type === 'client' ? Math.max(users, 2) : 0,
+      considered:
+        type === 'client'
+          ? [
+              {
+                alternative: 'shared_address',
+                rejected: 'others there behave well; only who carries the evidence is held',
+              },
+            ]
+          : [],
+      profile_version: 12,
       tripped: it.tripped,
       grace: it.grace,
       user_agent: plot.agent,

@@ -92,6 +92,8 @@ impl<'a> Scanner<'a> {
         loop {
             let rest = self.line.get(self.at..).unwrap_or_default();
             let Some(offset) = memchr2(b'"', b'\\', rest) else {
+                // Behind a backslash that ends the line there is nothing either.
+                self.at = self.at.min(self.line.len());
                 return Err("the end of a JSON string");
             };
             self.at += offset + 1;

@@ -5,6 +5,8 @@ use crate::checkpoint::{Clock, Restore};
 
 /// Values beyond this are damage.
 const NULL_MAX: f32 = 1e6;
+/// The same of versions, of which there is one a day.
+const VERSION_MAX: u32 = 100_000;
 
 impl Learner {
     fn repair(&mut self) {
@@ -36,7 +38,7 @@ impl Restore for Profile {
         self.epoch = epoch(self.epoch, clock);
         let latest = clock.now_ms.saturating_add(EPOCH_MS);
         self.frozen_until_ms = clock.moment(self.frozen_until_ms).min(latest);
-        self.ready = self.ready.min(1);
+        self.version = self.version.min(VERSION_MAX);
         self.features.iter_mut().for_each(Learner::repair);
     }
 }

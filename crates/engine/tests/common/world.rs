@@ -33,11 +33,14 @@ pub struct Hit {
     pub path: String,
     pub status: u16,
     pub verdict: Verdict,
+    /// Incident that stands behind the answer.
+    pub incident: u64,
 }
 
 pub fn get(address: u32, path: &str, status: u16) -> Hit {
     let (user_agent, path) = (FIREFOX, path.to_owned());
-    Hit { address, user_agent, session: 0, method: 1, path, status, verdict: Verdict::Passed }
+    let verdict = Verdict::Passed;
+    Hit { address, user_agent, session: 0, method: 1, path, status, verdict, incident: 0 }
 }
 
 /// A request of a scanner: a name that nobody else asks for.
@@ -99,6 +102,7 @@ impl World<'_> {
             status: hit.status,
             method: hit.method,
             verdict: hit.verdict as u8,
+            incident: hit.incident,
             protocol: 11,
             blocking: 1,
             ..RecordHead::default()
