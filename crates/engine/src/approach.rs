@@ -1,39 +1,150 @@
-//! Looking ahead: tables of many sources lie in memory that is far away.
+//! The way of records through the engine, a few at a time: tables of many sources lie in memory that is
+//! far away, so what the next few need is read before any of it is used.
 
 use crate::engine::{Engine, source_hash};
 use crate::hash::combine;
-use crate::{RequestRecord, SourceKey};
+use crate::record::RecordHead;
+use crate::{Decision, RequestRecord, SourceKey};
 
-/// Records that [`Engine::approach`] looks at together.
+/// Records that are looked at together.
 pub const AHEAD: usize = 16;
 
+/// What stands where no record is yet.
+const NOTHING: RequestRecord<'_> = RequestRecord {
+    head: RecordHead::ZERO,
+    application: b"",
+    path: b"",
+    query: b"",
+    user_agent: b"",
+};
+
+/// What a record is looked up by.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Keys {
+    /// Hashes of its sources; 0 for no session.
+    pub(crate) session: u64,
+    pub(crate) client: u64,
+    pub(crate) address: u64,
+    /// Hashes of path and User-Agent, as they stand in the record.
+    pub(crate) path: u64,
+    pub(crate) agent: u64,
+}
+
 impl Engine<'_> {
-    /// Reads what the next few records will need, all of it before any of it is used, so that memory
-    /// answers for all of them at once instead of for one after another. Changes nothing.
-    /// [`Self::turn`] does it for its batches; who feeds record by record does it for [`AHEAD`] at a time.
-    pub fn approach<'r: 'a, 'a>(&self, records: impl IntoIterator<Item = &'a RequestRecord<'r>>) {
-        let mut keys = [0; 3 * AHEAD];
-        let mut count = 0;
-        let mut read = 0;
-        for record in records.into_iter().take(AHEAD) {
-            let head = &record.head;
-            let key = |key| source_hash(head.application, key);
-            let session = if head.session == 0 { 0 } else { key(SourceKey::session(head.session)) };
-            let client = key(SourceKey::client(head.address, head.fingerprint));
-            for key in [session, client, key(SourceKey::address(head.address))] {
-                if key != 0 {
-                    keys[count] = key;
-                    count += 1;
-                    read ^= self.sources.approach(key);
-                }
+    /// Judges a batch of records. Decisions are appended to `decisions`.
+    pub fn turn<'r>(
+        &mut self,
+        records: impl IntoIterator<Item = RequestRecord<'r>>,
+        now_ms: u64,
+        decisions: &mut Vec<Decision>,
+    ) {
+        self.begin(now_ms);
+        self.each(records, decisions, |_, _, _| {});
+        self.end(now_ms);
+    }
+
+    /// Judges records one by one, each at its own time, as a turn of its own would: `first` is called
+    /// before each with what has been decided so far, and may still change it.
+    pub fn turns<'r>(
+        &mut self,
+        records: impl IntoIterator<Item = RequestRecord<'r>>,
+        decisions: &mut Vec<Decision>,
+        mut first: impl FnMut(&Self, &mut RequestRecord<'r>, &mut Vec<Decision>),
+    ) {
+        let mut last_ms = None;
+        self.each(records, decisions, |engine, record, decisions| {
+            if let Some(last_ms) = last_ms.replace(record.head.time_ms) {
+                engine.end(last_ms);
             }
-            read ^= self.targets.approach(record, self.config.seed);
-            let path_key = combine(head.application, head.path_hash);
+            first(engine, record, decisions);
+            engine.begin(record.head.time_ms);
+        });
+        if let Some(last_ms) = last_ms {
+            self.end(last_ms);
+        }
+    }
+
+    fn each<'r>(
+        &mut self,
+        records: impl IntoIterator<Item = RequestRecord<'r>>,
+        decisions: &mut Vec<Decision>,
+        mut first: impl FnMut(&mut Self, &mut RequestRecord<'r>, &mut Vec<Decision>),
+    ) {
+        let mut records = records.into_iter();
+        let mut batch = [NOTHING; AHEAD];
+        loop {
+            let mut count = 0;
+            for (place, record) in batch.iter_mut().zip(records.by_ref()) {
+                *place = record;
+                count += 1;
+            }
+            let batch = &mut batch[..count];
+            let keys = self.approach(batch);
+            for (record, keys) in batch.iter_mut().zip(&keys) {
+                first(self, record, decisions);
+                self.judge(record, keys, decisions);
+            }
+            if count < AHEAD {
+                return;
+            }
+        }
+    }
+
+    /// Brings what ages by itself to the time of a turn.
+    fn begin(&mut self, now_ms: u64) {
+        self.served.age(now_ms);
+        self.missed.age(now_ms);
+    }
+
+    /// What is to be done after a turn.
+    fn end(&mut self, now_ms: u64) {
+        self.header.evicted += core::mem::take(&mut self.sources.evicted);
+        if now_ms.saturating_sub(self.recovered_ms) >= 1000 {
+            self.recovered_ms = now_ms;
+            // Slots are taken in order: behind a free one there are none.
+            for application in 0..self.budgets.len() {
+                let key = self.applications[application].key;
+                if key == 0 {
+                    break;
+                }
+                self.recover(application, key, now_ms);
+            }
+        }
+    }
+
+    /// Reads what the next few records will need, all of it before any of it is used, so that memory
+    /// answers for all of them at once instead of for one after another. Changes nothing; what it has
+    /// hashed it gives away.
+    pub(crate) fn approach(&self, records: &[RequestRecord<'_>]) -> [Keys; AHEAD] {
+        let mut all = [Keys::default(); AHEAD];
+        let mut read = 0;
+        for (keys, record) in all.iter_mut().zip(records) {
+            *keys = self.keys(record);
+            for key in [keys.session, keys.client, keys.address] {
+                read ^= self.sources.approach(key);
+            }
+            read ^= self.targets.approach(keys.path, keys.agent);
+            let path_key = combine(record.head.application, record.head.path_hash);
             read ^= self.served.approach(path_key) ^ self.objects.approach(combine(path_key, 0));
         }
-        for key in &keys[..count] {
-            read ^= self.sources.approach_record(*key);
+        for keys in &all[..records.len().min(AHEAD)] {
+            for key in [keys.session, keys.client, keys.address] {
+                read ^= if key == 0 { 0 } else { self.sources.approach_record(key) };
+            }
         }
         core::hint::black_box(read);
+        all
+    }
+
+    fn keys(&self, record: &RequestRecord<'_>) -> Keys {
+        let head = &record.head;
+        let key = |key| source_hash(head.application, key);
+        Keys {
+            session: if head.session == 0 { 0 } else { key(SourceKey::session(head.session)) },
+            client: key(SourceKey::client(head.address, head.fingerprint)),
+            address: key(SourceKey::address(head.address)),
+            path: self.config.seed.table(record.path),
+            agent: self.config.seed.table(record.user_agent),
+        }
     }
 }

@@ -242,7 +242,7 @@ impl Campaign {
     /// Learns while there is nothing to be alarmed about, nor anything that could become so.
     fn learn(&mut self, stratum: usize, marked: bool) {
         let limit = FROZEN * Sensitivity::Normal.threshold();
-        if self.whole.walks.evidence() >= limit || self.strata[stratum].walks.evidence() >= limit {
+        if self.whole.walks.passes(limit) || self.strata[stratum].walks.passes(limit) {
             return;
         }
         if self.events >= 1 << 16 {
@@ -289,7 +289,7 @@ impl Watch {
     /// events were marked since the onset than was to be expected.
     fn odds(&mut self, share: f32, threshold: f32, event: &Occurrence) -> Option<f32> {
         let minute = (event.now_ms / 60_000) as u32;
-        if self.walks.evidence() >= threshold && self.networks.count_ones() >= NETWORKS {
+        if self.networks.count_ones() >= NETWORKS && self.walks.passes(threshold) {
             self.alarm = minute + LASTS;
         }
         let new = (event.since_ms / 60_000) as u32 + SLACK >= self.onset;

@@ -27,6 +27,8 @@ pub mod vulnerability_scanning;
 
 /// What a detector makes of one record of one source; `None` when it says nothing.
 pub type Observe = fn(&Event<'_>, &mut Source) -> Option<Ratios>;
+/// Whether a record concerns a detector at all: what does not, tells it nothing of any source.
+pub type Concerns = fn(&Facts) -> bool;
 
 /// One record, as a detector sees it.
 #[derive(Clone, Copy, Debug)]
@@ -52,16 +54,28 @@ pub struct Event<'a> {
 }
 
 /// All detectors: a row for each threat, in the order of [`Threat::ALL`].
-pub const DETECTORS: [(Threat, Observe); 8] = [
-    (Threat::ResourceExhaustion, resource_exhaustion::observe),
-    (Threat::CredentialStuffing, credential_stuffing::observe),
-    (Threat::AccountCreation, account_creation::observe),
-    (Threat::Spamming, spamming::observe),
-    (Threat::Scalping, scalping::observe),
-    (Threat::VulnerabilityScanning, vulnerability_scanning::observe),
-    (Threat::Scraping, scraping::observe),
-    (Threat::Bola, bola::observe),
+pub const DETECTORS: [(Threat, Concerns, Observe); 8] = [
+    (Threat::ResourceExhaustion, |_| true, resource_exhaustion::observe),
+    (Threat::CredentialStuffing, credential_stuffing::is_login, credential_stuffing::observe),
+    (Threat::AccountCreation, account_creation::concerns, account_creation::observe),
+    (Threat::Spamming, spamming::concerns, spamming::observe),
+    (Threat::Scalping, scalping::concerns, scalping::observe),
+    (
+        Threat::VulnerabilityScanning,
+        vulnerability_scanning::concerns,
+        vulnerability_scanning::observe,
+    ),
+    (Threat::Scraping, scraping::concerns, scraping::observe),
+    (Threat::Bola, bola::concerns, bola::observe),
 ];
+
+/// The detectors that a record concerns: a bit for each threat.
+pub fn concerned(facts: &Facts) -> u8 {
+    let bit = |(threat, concerns, _): &(Threat, Concerns, Observe)| {
+        u8::from(concerns(facts)) << *threat as u8
+    };
+    DETECTORS.iter().map(bit).fold(0, |mask, bit| mask | bit)
+}
 
 /// One thing that a finding measures.
 #[derive(Clone, Copy, Debug)]

@@ -106,11 +106,16 @@ impl<'m> Endpoints<'m> {
         if served.is_some() && self.find(application).is_none() {
             self.create(0, application, Token::Literal, &[], u64::MAX >> 1);
         }
+        let mut parent = self.find(application);
         for step in target.steps() {
             let found = self.child(at.template, step.class, step.name);
+            let above = parent;
+            parent = found.index;
             at.siblings = 0;
             at = match (step.class, served) {
-                (Token::Literal, _) => self.literal(at, found, (target, step), served, now_ms),
+                (Token::Literal, _) => {
+                    self.literal((at, above), found, (target, step), served, now_ms)
+                }
                 (class, Some(source)) => {
                     let name = extension(target.text(step)).1;
                     self.visit(at, found, class, name, source, now_ms)
@@ -131,13 +136,14 @@ impl<'m> Endpoints<'m> {
     /// One step down to a literal segment.
     fn literal(
         &mut self,
-        at: Resolved,
+        (at, above): (Resolved, Option<usize>),
         found: Found,
         (target, step): (&Target, &Step),
         served: Option<u64>,
         now_ms: u64,
     ) -> Resolved {
-        let fanned_out = self.get(at.template).is_some_and(|node| node.flags & FANNED_OUT != 0);
+        let fanned_out =
+            self.known(at.template, above).is_some_and(|node| node.flags & FANNED_OUT != 0);
         let established = found.index.is_some_and(|i| self.nodes[i].flags & ESTABLISHED != 0);
         if fanned_out && !established {
             let any = self.child(at.template, Token::Variable, step.extension);
@@ -278,6 +284,14 @@ impl<'m> Endpoints<'m> {
 
     fn get(&self, key: u64) -> Option<&Node> {
         self.find(key).map(|i| &self.nodes[i])
+    }
+
+    /// The node of a key, which was found here if it was there.
+    fn known(&self, key: u64, index: Option<usize>) -> Option<&Node> {
+        match index.and_then(|index| self.nodes.get(index)) {
+            Some(node) if node.key == key => Some(node),
+            _ => self.get(key),
+        }
     }
 
     fn get_mut(&mut self, key: u64) -> Option<&mut Node> {

@@ -1,7 +1,7 @@
 //! The one path from records to decisions.
 
 use crate::application::Statistics;
-use crate::approach::AHEAD;
+use crate::approach::Keys;
 use crate::budget::Budget;
 use crate::campaign::Campaigns;
 use crate::conviction;
@@ -24,7 +24,7 @@ use crate::sketch::SourceSketch;
 use crate::sources::{Hold, Sources};
 use crate::tables::{APPLICATIONS, Header, Suspect, Tables};
 use crate::target::{Target, Targets};
-use crate::{Decision, Incident, SourceKey};
+use crate::{Decision, Incident, SourceKey, SourceKind};
 
 /// How the tables that [`Engine::attach`] was given looked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +59,7 @@ pub struct Engine<'m> {
     pub(crate) targets: Targets,
     pub(crate) forest: Forest<'m>,
     /// When silent applications were last looked after, monotonic milliseconds.
-    recovered_ms: u64,
+    pub(crate) recovered_ms: u64,
 }
 
 impl<'m> Engine<'m> {
@@ -108,51 +108,14 @@ impl<'m> Engine<'m> {
         Some((engine, if continued { Attached::Continued } else { Attached::Fresh }))
     }
 
-    /// Judges a batch of records. Decisions are appended to `decisions`.
-    pub fn turn<'r>(
-        &mut self,
-        records: impl IntoIterator<Item = RequestRecord<'r>>,
-        now_ms: u64,
-        decisions: &mut Vec<Decision>,
-    ) {
-        self.served.age(now_ms);
-        self.missed.age(now_ms);
-        let mut records = records.into_iter();
-        loop {
-            let mut batch = [None; AHEAD];
-            let mut count = 0;
-            for (place, record) in batch.iter_mut().zip(records.by_ref()) {
-                *place = Some(record);
-                count += 1;
-            }
-            let batch = &batch[..count];
-            if count > 1 {
-                self.approach(batch.iter().flatten());
-            }
-            for record in batch.iter().flatten() {
-                self.judge(record, decisions);
-            }
-            if count < AHEAD {
-                break;
-            }
-        }
-        self.header.evicted += core::mem::take(&mut self.sources.evicted);
-        if now_ms.saturating_sub(self.recovered_ms) >= 1000 {
-            self.recovered_ms = now_ms;
-            // Slots are taken in order: behind a free one there are none.
-            for application in 0..self.budgets.len() {
-                let key = self.applications[application].key;
-                if key == 0 {
-                    break;
-                }
-                self.recover(application, key, now_ms);
-            }
-        }
-    }
-
     /// Counts one record, and judges it unless it was denied, bypassed or allowed: the module's own
     /// answers never feed the detectors.
-    fn judge(&mut self, record: &RequestRecord<'_>, decisions: &mut Vec<Decision>) {
+    pub(crate) fn judge(
+        &mut self,
+        record: &RequestRecord<'_>,
+        keys: &Keys,
+        decisions: &mut Vec<Decision>,
+    ) {
         let head = &record.head;
         let now_ms = head.time_ms;
         let application = self.application(head.application, record.application);
@@ -186,7 +149,7 @@ impl<'m> Engine<'m> {
             return;
         }
         self.advance(application, now_ms, ready, tripped);
-        let slots = self.slots(record);
+        let slots = self.slots(record, keys);
         let mut held = false;
         let mut spared = false;
         for slot in slots.all() {
@@ -200,14 +163,13 @@ impl<'m> Engine<'m> {
         }
         self.inherit(slots);
         let pair = [slots.client, slots.address];
-        let mut standing = self.standing(record, pair, ready);
+        let mut standing = self.standing(record, keys, pair, ready);
         standing.learned_ms = self.applications[application].first_ms + learning_ms / 2;
         if let Some(session) = slots.session {
             standing.teaches &=
                 self.sources.get(session).peak() < Sensitivity::Normal.threshold() / 2.0;
         }
-        let address = source_hash(head.application, SourceKey::address(head.address));
-        let Some(mut facts) = self.facts(record, address, pair, standing) else { return };
+        let Some(mut facts) = self.facts(record, keys, pair, standing) else { return };
         facts.null = self.null(&facts, application, now_ms, ready);
         let count = facts.count(record);
         for slot in slots.all() {
@@ -232,16 +194,17 @@ impl<'m> Engine<'m> {
     }
 
     /// The sources that a record belongs to, made if they are new.
-    fn slots(&mut self, record: &RequestRecord<'_>) -> Slots {
+    fn slots(&mut self, record: &RequestRecord<'_>, keys: &Keys) -> Slots {
         let head = &record.head;
-        let mut touch = |key: SourceKey| {
-            let hash = source_hash(head.application, key);
+        let mut touch = |hash: u64, key: SourceKey| {
             self.sources.touch(hash, key, head.application, head.time_ms)
         };
         Slots {
-            session: (head.session != 0).then(|| touch(SourceKey::session(head.session))).flatten(),
-            client: touch(SourceKey::client(head.address, head.fingerprint)),
-            address: touch(SourceKey::address(head.address)),
+            session: (head.session != 0)
+                .then(|| touch(keys.session, SourceKey::session(head.session)))
+                .flatten(),
+            client: touch(keys.client, SourceKey::client(head.address, head.fingerprint)),
+            address: touch(keys.address, SourceKey::address(head.address)),
         }
     }
 
@@ -302,7 +265,9 @@ impl<'m> Engine<'m> {
             source.templates |= 1 << (facts.template >> 59);
         }
         source.count_day(record.head.time_ms);
-        let new_objects = source.activity.count(count);
+        let client = source.kind == SourceKind::Client as u8;
+        let new_objects =
+            if client { source.activity.count(count) } else { source.activity.count_part(count) };
         let null = self.habits.null_for(&source.activity, facts.null, facts.habit());
         let users = source.effective_users();
         let veteran = source.first_ms <= facts.learned_ms;
@@ -317,8 +282,8 @@ impl<'m> Engine<'m> {
             null,
         };
         let mut evidence = 0.0f32;
-        let judged = self.config.detectors;
-        for (threat, observe) in
+        let judged = self.config.detectors & facts.threats;
+        for (threat, _, observe) in
             DETECTORS.into_iter().filter(|row| judged & (1 << row.0 as u8) != 0)
         {
             if let Some(ratios) = observe(&event, source) {

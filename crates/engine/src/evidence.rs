@@ -51,12 +51,12 @@ impl Walks {
 
     /// All of them are zero, as those of nearly everybody are.
     pub fn is_zero(&self) -> bool {
-        self.0 == [0; ALTERNATIVES]
+        u64::from_ne_bytes(zerocopy::transmute!(self.0)) == 0
     }
 
     /// Adds one event.
     pub fn step(&mut self, ratios: &Ratios) {
-        if self.is_zero() && ratios.iter().all(|ratio| *ratio <= 0.0) {
+        if self.is_zero() && ratios.iter().fold(0.0f32, |most, ratio| most.max(*ratio)) <= 0.0 {
             return;
         }
         let values = self.values();
@@ -66,6 +66,19 @@ impl Walks {
     /// The highest of them, nats: an upper bound of the evidence that costs no logarithm.
     pub fn peak(&self) -> f32 {
         f32::from(self.0.into_iter().fold(0, u16::max)) / STEPS
+    }
+
+    /// The highest of all walks, nats.
+    pub fn peak_of(all: &[Self; 8]) -> f32 {
+        let highest = |top: [u16; ALTERNATIVES], walks: &Self| {
+            core::array::from_fn(|m| top[m].max(walks.0[m]))
+        };
+        Self(all.iter().fold([0; ALTERNATIVES], highest)).peak()
+    }
+
+    /// Whether the evidence is at least `nats`: it is never more than the peak, which costs no logarithm.
+    pub fn passes(&self, nats: f32) -> bool {
+        self.peak() >= nats && self.evidence() >= nats
     }
 
     /// Evidence, nats: the mixture over alternatives with equal weights. Zero for fresh walks.

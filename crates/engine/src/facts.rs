@@ -3,6 +3,8 @@
 mod member;
 mod standing;
 
+use crate::approach::Keys;
+use crate::detectors;
 use crate::detectors::credential_stuffing::{self, Answers, Login};
 use crate::detectors::vulnerability_scanning::{self, Contact, is_miss, missed_name};
 use crate::endpoint::Resolved;
@@ -63,6 +65,8 @@ pub struct Facts {
     pub new_client: bool,
     /// Monotonic milliseconds when half of the learning was done.
     pub learned_ms: u64,
+    /// The detectors that it concerns: a bit for each threat.
+    pub threats: u8,
     /// The null of the habit that the record belongs to, and that of the application.
     pub null: Option<(f32, f32)>,
 }
@@ -73,13 +77,13 @@ impl Engine<'_> {
     pub(crate) fn facts(
         &mut self,
         record: &RequestRecord<'_>,
-        address: u64,
+        keys: &Keys,
         slots: [Option<usize>; 2],
         standing: Standing,
     ) -> Option<Facts> {
         let mut targets = core::mem::take(&mut self.targets);
-        let target = targets.of(record, &self.patterns, self.config.seed);
-        let facts = self.facts_of(record, target, address, slots, standing);
+        let target = targets.of(record, keys.path, &self.patterns, self.config.seed);
+        let facts = self.facts_of(record, target, keys.address, slots, standing);
         self.targets = targets;
         facts
     }
@@ -121,7 +125,7 @@ impl Engine<'_> {
             && endpoint.object
             && matches!(head.status, 401 | 403 | 404)
             && self.served.others(path_key, address) < 2;
-        Some(Facts {
+        let mut facts = Facts {
             contact,
             contact_key: match contact {
                 Contact::Payload => combine(path_key, self.config.seed.table(record.query)),
@@ -146,8 +150,11 @@ impl Engine<'_> {
             invited: standing.invited,
             new_client: standing.new_client,
             learned_ms: standing.learned_ms,
+            threats: 0,
             null: None,
-        })
+        };
+        facts.threats = detectors::concerned(&facts);
+        Some(facts)
     }
 
     /// What a request says about logging in, and whether that fails for people, too.

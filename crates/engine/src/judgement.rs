@@ -69,7 +69,7 @@ impl Engine<'_> {
         application: usize,
     ) -> Option<Decision> {
         let lowest = Sensitivity::Paranoid.threshold();
-        let passes = |slot: usize| self.sources.get(slot).reach() >= lowest;
+        let passes = |slot: usize| self.sources.get(slot).may_reach(lowest);
         if !slots.all().any(passes) {
             return None;
         }

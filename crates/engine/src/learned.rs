@@ -93,6 +93,11 @@ impl Source {
     pub fn reach(&self) -> f32 {
         corroborated(self.peak(), self.learned.most())
     }
+
+    /// Whether [`Self::reach`] is at least `nats`; nearly nobody's evidence is anywhere near.
+    pub(crate) fn may_reach(&self, nats: f32) -> bool {
+        self.peak() + Sensitivity::Normal.threshold() / 8.0 >= nats && self.reach() >= nats
+    }
 }
 
 /// Whether the models look at a source that has made so many requests.

@@ -212,8 +212,8 @@ impl Group {
     /// `ln P(b | uniform) / (0.7 P(b | benign) + 0.3 P(b | uniform))`, with one pseudo-count a bucket.
     fn popularity(&self, bucket: usize) -> f32 {
         let share = |counts: &[u32; BUCKETS]| {
-            let total: f32 = counts.iter().map(|&count| count as f32 + 1.0).sum();
-            (counts[bucket] as f32 + 1.0) / total
+            let total: u64 = counts.iter().map(|&count| u64::from(count)).sum();
+            (counts[bucket] as f32 + 1.0) / (total + BUCKETS as u64) as f32
         };
         let uniform = share(&self.objects);
         let benign = share(&self.visits);

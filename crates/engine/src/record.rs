@@ -252,6 +252,11 @@ pub struct RecordHead {
     pub reserved: [u8; 3],
 }
 
+impl RecordHead {
+    /// A head of zeros.
+    pub(crate) const ZERO: Self = zerocopy::transmute!([0u64; HEAD_WORDS]);
+}
+
 /// One request, as the detectors see it.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestRecord<'a> {

@@ -115,10 +115,7 @@ impl Source {
 
     /// The highest walk, nats: an upper bound of the evidence that costs no logarithm.
     pub fn peak(&self) -> f32 {
-        if self.walks.iter().all(Walks::is_zero) {
-            return 0.0;
-        }
-        self.walks.iter().map(Walks::peak).fold(0.0, f32::max)
+        Walks::peak_of(&self.walks)
     }
 
     /// Well-behaved clients behind the key that were not convicted: of an address, those that were

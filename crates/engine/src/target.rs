@@ -122,14 +122,14 @@ pub(crate) struct Targets {
 }
 
 impl Targets {
-    /// What the path of a record says.
+    /// What the path of a record says; `key` is its hash.
     pub(crate) fn of(
         &mut self,
         record: &RequestRecord<'_>,
+        key: u64,
         patterns: &Patterns,
         seed: Seed,
     ) -> &Target {
-        let key = seed.table(record.path);
         if self.paths.is_empty() {
             self.keys = vec![0; PATHS];
             self.paths = vec![Target::plain(b"/", seed); PATHS];
@@ -143,9 +143,9 @@ impl Targets {
     }
 
     /// Reads what is remembered of a record: see [`crate::Engine::approach`].
-    pub(crate) fn approach(&self, record: &RequestRecord<'_>, seed: Seed) -> u64 {
-        let slot = seed.table(record.path) as usize % PATHS;
-        let agent = self.agents.get(seed.table(record.user_agent) as usize % AGENTS);
+    pub(crate) fn approach(&self, path: u64, agent: u64) -> u64 {
+        let slot = path as usize % PATHS;
+        let agent = self.agents.get(agent as usize % AGENTS);
         let agent = agent.map_or(0, |agent| agent.key);
         // The head of the segments, and what stands behind them.
         let path = self.paths.get(slot).map_or(0, |target| {
@@ -154,14 +154,13 @@ impl Targets {
         agent ^ path ^ self.keys.get(slot).copied().unwrap_or(0)
     }
 
-    /// What the User-Agent of a record says.
+    /// What the User-Agent of a record says; `key` is its hash.
     pub(crate) fn agent(
         &mut self,
         record: &RequestRecord<'_>,
+        key: u64,
         patterns: &Patterns,
-        seed: Seed,
     ) -> Agent {
-        let key = seed.table(record.user_agent);
         if self.agents.is_empty() {
             self.agents = vec![Agent::default(); AGENTS];
         }
@@ -205,8 +204,11 @@ mod tests {
                     query: b"",
                     user_agent: agent.as_bytes(),
                 };
-                assert_eq!(targets.agent(&record, &patterns, seed).crawler, n % 3 == 0);
-                let found = targets.of(&record, &patterns, seed);
+                assert_eq!(
+                    targets.agent(&record, seed.table(agent.as_bytes()), &patterns).crawler,
+                    n % 3 == 0
+                );
+                let found = targets.of(&record, seed.table(path.as_bytes()), &patterns, seed);
                 let fresh = Target::new(path.as_bytes(), &patterns, seed);
                 assert_eq!(found.path.as_bytes(), fresh.path.as_bytes(), "{round}");
                 assert_eq!((found.role, found.attack), (fresh.role, n % 4 == 3), "{path}");

@@ -2,7 +2,6 @@
 
 use std::io;
 
-use api_abuse_engine::approach::AHEAD;
 use api_abuse_engine::decision::{Action, Decision};
 use api_abuse_engine::record::Verdict;
 use api_abuse_engine::source::address_of;
@@ -52,6 +51,11 @@ pub(crate) struct Share {
 pub(super) struct Judge<'m> {
     engine: Engine<'m>,
     decisions: Vec<Decision>,
+    tally: Tally,
+}
+
+/// What denials would have done.
+struct Tally {
     denials: Denials,
     names: HashMap<u64, String>,
     span: Option<(u64, u64)>,
@@ -65,12 +69,14 @@ impl<'m> Judge<'m> {
         Self {
             engine,
             decisions: Vec::new(),
-            denials: Denials::new(),
-            names: HashMap::new(),
-            span: None,
-            convictions: [0; 8],
-            requests: Share::default(),
-            successful: Share::default(),
+            tally: Tally {
+                denials: Denials::new(),
+                names: HashMap::new(),
+                span: None,
+                convictions: [0; 8],
+                requests: Share::default(),
+                successful: Share::default(),
+            },
         }
     }
 
@@ -80,34 +86,32 @@ impl<'m> Judge<'m> {
         batch: &Batch,
         tell: &mut impl FnMut(&Conviction<'_>) -> io::Result<()>,
     ) -> io::Result<()> {
-        self.names.extend(batch.names.iter().cloned());
-        let mut records = batch.records();
-        loop {
-            let mut near = [None; AHEAD];
-            let mut count = 0;
-            for (place, record) in near.iter_mut().zip(records.by_ref()) {
-                *place = Some(record);
-                count += 1;
+        self.tally.names.extend(batch.names.iter().cloned());
+        let (tally, mut outcome) = (&mut self.tally, Ok(()));
+        self.engine.turns(batch.records(), &mut self.decisions, |engine, record, decisions| {
+            if outcome.is_ok() {
+                outcome = tally.settle(engine, decisions, tell);
             }
-            let near = &near[..count];
-            self.engine.approach(near.iter().flatten());
-            for record in near.iter().flatten() {
-                self.judge(record);
-                self.tell(tell)?;
-            }
-            if count < AHEAD {
-                return Ok(());
-            }
-        }
+            tally.meet(engine, record);
+        });
+        outcome?;
+        self.tally.settle(&self.engine, &mut self.decisions, tell)
     }
+}
 
+impl Tally {
     /// Puts what was decided into force and tells of it.
-    fn tell(&mut self, tell: &mut impl FnMut(&Conviction<'_>) -> io::Result<()>) -> io::Result<()> {
-        for decision in core::mem::take(&mut self.decisions) {
+    fn settle(
+        &mut self,
+        engine: &Engine<'_>,
+        decisions: &mut Vec<Decision>,
+        tell: &mut impl FnMut(&Conviction<'_>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        for decision in decisions.drain(..) {
             self.convictions[decision.threat as usize] += 1;
             self.denials.add(&decision);
-            if let Some(incident) = self.engine.incident(decision.incident) {
-                tell(&self.conviction(&decision, incident))?;
+            if let Some(incident) = engine.incident(decision.incident) {
+                tell(&self.conviction(engine, &decision, incident))?;
             }
         }
         Ok(())
@@ -116,14 +120,13 @@ impl<'m> Judge<'m> {
     /// One record, one turn: a denial is in force from the next request on, and what is decided does
     /// not depend on how the lines were batched. A denied request carries the verdict that a module
     /// in monitor mode would have given it.
-    fn judge(&mut self, record: &RequestRecord<'_>) {
-        let mut record = *record;
+    fn meet(&mut self, engine: &Engine<'_>, record: &mut RequestRecord<'_>) {
         let head = &record.head;
         let now_ms = head.time_ms;
         self.span = Some((self.span.map_or(now_ms, |(first, _)| first), now_ms));
         let status = head.status;
-        let by_policy = self.engine.denies(head.application, head.address);
-        let denial = self.denials.find(&record).map(|denial| denial.action);
+        let by_policy = engine.denies(head.application, head.address);
+        let denial = self.denials.find(record).map(|denial| denial.action);
         let action = if by_policy { Some(Action::Deny) } else { denial };
         record.head.verdict = match action {
             None | Some(Action::Monitor) => Verdict::Passed,
@@ -134,24 +137,30 @@ impl<'m> Judge<'m> {
         if (200..400).contains(&status) {
             self.successful.count(action.is_some());
         }
-        self.engine.turn([record], now_ms, &mut self.decisions);
     }
 
-    fn conviction<'a>(&self, decision: &'a Decision, incident: &'a Incident) -> Conviction<'a> {
+    fn conviction<'a>(
+        &self,
+        engine: &Engine<'_>,
+        decision: &'a Decision,
+        incident: &'a Incident,
+    ) -> Conviction<'a> {
         let network = decision.key.network;
         let address = match (decision.key.kind, self.names.get(&network)) {
             (SourceKind::Session, _) => String::new(),
             (_, Some(name)) => name.clone(),
             (_, None) => address::display(address_of(network)),
         };
-        let statistics = self.engine.applications();
+        let statistics = engine.applications();
         let application = statistics
             .iter()
             .find(|statistics| statistics.key == decision.application)
             .map_or("(other)".into(), |statistics| statistics.name());
         Conviction { decision, incident, application: application.into_owned(), address }
     }
+}
 
+impl<'m> Judge<'m> {
     /// The engine, and the outcome.
     pub(super) fn finish(self, counts: Counts) -> (Engine<'m>, Summary) {
         let mut would_deny = [0; 3];
@@ -162,12 +171,12 @@ impl<'m> Judge<'m> {
         }
         let summary = Summary {
             counts,
-            span: self.span,
+            span: self.tally.span,
             table: self.engine.sources(),
-            convictions: self.convictions,
+            convictions: self.tally.convictions,
             would_deny,
-            requests: self.requests,
-            successful: self.successful,
+            requests: self.tally.requests,
+            successful: self.tally.successful,
         };
         (self.engine, summary)
     }

@@ -5,6 +5,7 @@ use super::Event;
 use super::posting::{self, Rates};
 use crate::Threat;
 use crate::evidence::Ratios;
+use crate::facts::Facts;
 use crate::role::Role;
 use crate::sources::Source;
 
@@ -13,13 +14,14 @@ use crate::sources::Source;
 /// who use what they registered for.
 const RATES: Rates = Rates { benign: 0.04, machines: [0.4, 6.0, 400.0, 3000.0], reader: 60.0 };
 
+/// See [`super::Concerns`].
+pub fn concerns(facts: &Facts) -> bool {
+    facts.role == Role::Registration && facts.post && facts.accepted
+}
+
 /// See [`super::Observe`].
 pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
-    if event.facts.role != Role::Registration
-        || !event.facts.post
-        || !event.facts.accepted
-        || event.users > 1
-    {
+    if !concerns(event.facts) || event.users > 1 {
         return None;
     }
     let posts = &mut source.posts;

@@ -13,6 +13,7 @@ use std::sync::LazyLock;
 use super::scraping::{HASTY, NEW, SEQUENTIAL};
 use super::{Event, Odds};
 use crate::evidence::Ratios;
+use crate::facts::Facts;
 use crate::object::Visit;
 use crate::profiles::Feature;
 use crate::sources::Source;
@@ -42,6 +43,11 @@ static ODDS: LazyLock<[Odds; 3]> = LazyLock::new(|| {
     [(WALK, NULL_SEQUENTIAL), (MOST, NULL_FOREIGN), (MOST, NULL_REFUSED)]
         .map(|(p1, p0)| Odds::new(p1, p0))
 });
+
+/// See [`super::Concerns`].
+pub fn concerns(facts: &Facts) -> bool {
+    facts.refused.is_some() || facts.visit.is_some()
+}
 
 /// See [`super::Observe`].
 pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {

@@ -9,6 +9,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::Threat;
 use crate::evidence::Ratios;
+use crate::facts::Facts;
 use crate::hash::combine;
 use crate::path::Path;
 use crate::record::{Method, RequestRecord, flags};
@@ -240,6 +241,11 @@ fn is_signed(query: &[u8]) -> bool {
     query.split(|&b| b == b'&').any(|argument| {
         argument.iter().position(|&b| b == b'=').is_some_and(|at| named(&argument[..at]))
     })
+}
+
+/// See [`super::Concerns`].
+pub fn is_login(facts: &Facts) -> bool {
+    facts.login != Login::None
 }
 
 /// See [`super::Observe`].

@@ -8,6 +8,7 @@ use super::posting::READS;
 use super::{Event, did_not, happened};
 use crate::Threat;
 use crate::evidence::Ratios;
+use crate::facts::Facts;
 use crate::role::Role;
 use crate::sources::Source;
 
@@ -27,9 +28,14 @@ const ALTERNATIVES: [f32; 4] = [0.97, 0.93, 0.85, 0.97];
 /// What a reservation weighs that came after looking around.
 const READER: f32 = 0.25;
 
+/// See [`super::Concerns`].
+pub fn concerns(facts: &Facts) -> bool {
+    facts.role == Role::Checkout && facts.post
+}
+
 /// See [`super::Observe`].
 pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
-    if event.facts.role != Role::Checkout || !event.facts.post || event.users > 1 {
+    if !concerns(event.facts) || event.users > 1 {
         return None;
     }
     let now_ms = event.record.head.time_ms;

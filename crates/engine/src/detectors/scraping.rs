@@ -13,6 +13,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use super::{Event, Odds, remember};
 use crate::evidence::Ratios;
+use crate::facts::Facts;
 use crate::object::Visit;
 use crate::record::{RequestRecord, flags};
 use crate::sources::Source;
@@ -119,6 +120,11 @@ impl State {
         self.last_ms = now_ms;
         self.assets = 0;
     }
+}
+
+/// See [`super::Concerns`].
+pub fn concerns(facts: &Facts) -> bool {
+    facts.asset || facts.refused.is_some() || facts.visit.is_some()
 }
 
 /// See [`super::Observe`].

@@ -5,6 +5,7 @@ use super::posting::{self, READS, Rates};
 use super::{Event, did_not, happened};
 use crate::Threat;
 use crate::evidence::Ratios;
+use crate::facts::Facts;
 use crate::profiles::Feature;
 use crate::role::Role;
 use crate::sources::Source;
@@ -28,13 +29,14 @@ const ALIKE: (u16, u16) = (8, 50);
 const ALIKE_SPAM: [f32; 4] = [0.7; 4];
 const ALIKE_PEOPLE: f32 = 0.3;
 
+/// See [`super::Concerns`].
+pub fn concerns(facts: &Facts) -> bool {
+    facts.role == Role::Content && facts.post && facts.accepted
+}
+
 /// See [`super::Observe`].
 pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
-    if event.facts.role != Role::Content
-        || !event.facts.post
-        || !event.facts.accepted
-        || event.users > 1
-    {
+    if !concerns(event.facts) || event.users > 1 {
         return None;
     }
     let beyond = beyond(event, source);

@@ -1,6 +1,7 @@
 //! What may be made of a record, by the standing of the sources it comes from.
 
 use crate::SourceKind;
+use crate::approach::Keys;
 use crate::engine::Engine;
 use crate::fusion::Sensitivity;
 use crate::hash::combine;
@@ -13,6 +14,7 @@ impl Engine<'_> {
     pub(crate) fn standing(
         &mut self,
         record: &RequestRecord<'_>,
+        keys: &Keys,
         slots: [Option<usize>; 2],
         ready: bool,
     ) -> Standing {
@@ -21,7 +23,7 @@ impl Engine<'_> {
         if record.path == b"/robots.txt" {
             self.served.insert(asked, combine(head.fingerprint, 0));
         }
-        let agent = self.targets.agent(record, &self.patterns, self.config.seed);
+        let agent = self.targets.agent(record, keys.agent, &self.patterns);
         let mut standing = Standing {
             teaches: true,
             ready,

@@ -70,10 +70,7 @@ impl Activity {
     /// Counts a request; how many private objects it stands for that are new today, as far as can be
     /// told.
     pub fn count(&mut self, count: &Count) -> u32 {
-        let epoch = super::Profile::epoch_of(count.now_ms) as u16;
-        if self.epoch != epoch {
-            *self = Self { epoch, ..Self::default() };
-        }
+        self.turn(count.now_ms);
         let window = (count.now_ms / WINDOW_MS) as u8;
         if self.window != window {
             (self.window, self.in_window) = (window, Tally::default());
@@ -97,6 +94,24 @@ impl Activity {
         self.tallies[Feature::Upstream as usize].add(upstream, chance);
         self.tallies[Feature::Volume as usize].add(part(count.bytes, 8192), chance);
         count.private_object.map_or(0, |object| self.object(object, chance))
+    }
+
+    /// The same for a source whose day is no sample: only what detectors ask of it.
+    pub fn count_part(&mut self, count: &Count) -> u32 {
+        self.turn(count.now_ms);
+        let chance = count.chance as u32;
+        if count.features & 1 << Feature::Posts as u8 != 0 {
+            self.tallies[Feature::Posts as usize].add(1, chance);
+        }
+        count.private_object.map_or(0, |object| self.object(object, chance))
+    }
+
+    /// Begins a new day when it is one.
+    fn turn(&mut self, now_ms: u64) {
+        let epoch = super::Profile::epoch_of(now_ms) as u16;
+        if self.epoch != epoch {
+            *self = Self { epoch, ..Self::default() };
+        }
     }
 
     /// Takes in a private object. As bits fill up, a new one stands for more.
