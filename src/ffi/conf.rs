@@ -98,14 +98,17 @@ impl<'a> Conf<'a> {
 
     /// Compiles a value with variables.
     pub(crate) fn compile(&mut self, value: &[u8]) -> Result<ComplexValue, Refusal> {
+        // As the arguments that NGINX itself reads: it looks at the byte behind a last `$`.
+        let value = [value, b"\0"].concat();
         // SAFETY: the pool lives as long as the configuration; NGINX copies nothing of `text` that
         // it needs later, so it must lie in that pool, too. It reports what it refuses.
         unsafe {
             let pool = Pool::from_ngx_pool((*self.as_ptr()).pool);
             let compiled = pool.calloc_type::<ngx_http_complex_value_t>();
-            let Some(mut text) = ngx_str_t::from_bytes(pool.as_ptr(), value) else {
+            let Some(mut text) = ngx_str_t::from_bytes(pool.as_ptr(), &value) else {
                 return Err(Refusal::Because("no memory".to_owned()));
             };
+            text.len -= 1;
             let mut job: ngx_http_compile_complex_value_t = core::mem::zeroed();
             job.cf = self.as_ptr();
             job.value = &raw mut text;
