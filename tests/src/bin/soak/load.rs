@@ -12,6 +12,8 @@ use api_abuse_tests::random::Random;
 
 /// Visitors at a time; together they keep all cores busy.
 pub(crate) const VISITORS: u64 = 6;
+/// Scanners at a time; together they fill the denylist.
+pub(crate) const ATTACKERS: u32 = 3;
 /// So many of the first denied sources are watched: they must stay denied.
 pub(crate) const WATCHED: usize = 40;
 /// Times that a request is sent again when its connection was reset: by a worker that was killed.
@@ -82,10 +84,10 @@ impl<'n> Load<'n> {
     }
 
     /// Scanners, one after the other, each from an address of its own, until it is denied.
-    pub(crate) fn attack(&self) {
-        let mut random = Random::new(77);
-        let mut client = self.client(100);
-        for scanner in 0_u32.. {
+    pub(crate) fn attack(&self, number: u32) {
+        let mut random = Random::new(77 + u64::from(number));
+        let mut client = self.client(100 + u64::from(number));
+        for scanner in (number..).step_by(ATTACKERS as usize) {
             let from = Ipv4Addr::from(0xc612_0000 + scanner % 0x1_0000).to_string();
             for _ in 0..60 {
                 if self.over.load(Relaxed) {
@@ -112,7 +114,7 @@ impl<'n> Load<'n> {
 
     /// The first denied sources try to get in all the time.
     pub(crate) fn knock(&self) {
-        let mut client = self.client(101);
+        let mut client = self.client(100 + u64::from(ATTACKERS));
         while !self.over.load(Relaxed) {
             thread::sleep(Duration::from_millis(5));
             let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner).clone();

@@ -19,7 +19,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use api_abuse_tests::memory::Memory;
+use api_abuse_tests::metrics::Metrics;
 use api_abuse_tests::nginx::{Nginx, Site};
+use serde_json::Value;
+
 use load::Load;
 
 /// The smallest zone that two workers can have is about 3 MB.
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
     }
     let load = Load::new(&nginx);
     let mut memory = Memory::default();
+    let mut happened = false;
     let begun = Instant::now();
     thread::scope(|scope| {
         let over = load.ends_with_this();
@@ -51,7 +55,10 @@ fn main() -> ExitCode {
             let load = &load;
             scope.spawn(move || load.visit(number));
         }
-        scope.spawn(|| load.attack());
+        for number in 0..load::ATTACKERS {
+            let load = &load;
+            scope.spawn(move || load.attack(number));
+        }
         scope.spawn(|| load.knock());
         let mut schedule = events::Schedule::new(&nginx, clock.is_some());
         while begun.elapsed() < Duration::from_secs(seconds) {
@@ -59,8 +66,10 @@ fn main() -> ExitCode {
         }
         println!("{schedule}");
         drop(over);
+        happened = schedule.happened(seconds);
     });
-    report(&nginx, &load, &memory, begun.elapsed())
+    let happened = happened && (disk.is_none() || nginx.error_log().contains("No space left"));
+    report(&nginx, &load, &memory, begun.elapsed(), happened)
 }
 
 fn site(clock: Option<&str>) -> Site {
@@ -86,7 +95,13 @@ fn site(clock: Option<&str>) -> Site {
 }
 
 /// Prints what was seen, and says whether it is as it must be.
-fn report(nginx: &Nginx, load: &Load<'_>, memory: &Memory, took: Duration) -> ExitCode {
+fn report(
+    nginx: &Nginx,
+    load: &Load<'_>,
+    memory: &Memory,
+    took: Duration,
+    happened: bool,
+) -> ExitCode {
     let metrics = nginx.metrics();
     let total = |name: &str| metrics.total(name);
     let (served, denied) = (load.served.load(Relaxed), load.denied.load(Relaxed));
@@ -105,17 +120,19 @@ fn report(nginx: &Nginx, load: &Load<'_>, memory: &Memory, took: Duration) -> Ex
         load.knocks.load(Relaxed),
         load::WATCHED,
     );
-    for name in [
-        "api_abuse_requests_total",
-        "api_abuse_records_dropped_total",
-        "api_abuse_sources",
-        "api_abuse_sources_evicted_total",
-        "api_abuse_denylist_entries",
-        "api_abuse_state_errors_total",
-        "api_abuse_detector_up",
-    ] {
-        println!("{name} {}", total(name));
-    }
+    print_metrics(&metrics);
+    let health = nginx.status()["health"].clone();
+    let of = |pointer: &str| health.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
+    let (full, displaced) = (of("/denylist/full"), of("/denylist/displaced"));
+    let (live, panics) = (of("/sources/live"), of("/detector/panics") + of("/callback_panics"));
+    println!(
+        "denylist of {} slots: {full} found no room, {displaced} displaced",
+        of("/denylist/size")
+    );
+    println!(
+        "{} times detection was taken over from a process that died",
+        of("/detector/takeovers")
+    );
     println!("{memory}");
     let counted = total("api_abuse_requests_total") + total("api_abuse_records_dropped_total");
     // A killed worker takes what it had not pushed along; a client counts what it was answered.
@@ -129,11 +146,32 @@ fn report(nginx: &Nginx, load: &Load<'_>, memory: &Memory, took: Duration) -> Ex
         ("every record was counted or its loss was", difference < 0.01),
         ("memory stayed flat", memory.is_flat()),
         ("detection is up", total("api_abuse_detector_up") > 0.5),
+        ("nothing panicked", panics == 0),
+        // That all of it was there, or the rest says nothing.
+        ("reloads, deaths, stops, jumps and a full disk happened", happened),
+        ("a lane was full", total("api_abuse_records_dropped_total") > 0.5),
+        // Four in five visitors are new, and the table has forgotten most of them.
+        ("the table of sources was full", live > 500 && live < served / 4),
+        ("the denylist was full", full + displaced > 0),
     ];
     for (what, holds) in checks {
         println!("{} {what}", if holds { "ok    " } else { "FAILED" });
     }
     if checks.iter().all(|(_, holds)| *holds) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn print_metrics(metrics: &Metrics) {
+    for name in [
+        "api_abuse_requests_total",
+        "api_abuse_records_dropped_total",
+        "api_abuse_sources",
+        "api_abuse_sources_evicted_total",
+        "api_abuse_denylist_entries",
+        "api_abuse_state_errors_total",
+        "api_abuse_detector_up",
+    ] {
+        println!("{name} {}", metrics.total(name));
+    }
 }
 
 /// Runs a command; whether it went well.
