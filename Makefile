@@ -90,6 +90,33 @@ test-tsan: nightly ## shared memory under ThreadSanitizer (nightly Rust)
 	RUSTFLAGS="-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer" cargo +nightly test \
 		-p api-abuse-shm --lib --target $(HOST) --target-dir $(TARGET)/tsan
 
+# NGINX 1.28.3 and the module, both with the sanitizer in them, and the tests of what they do together.
+# The module is a debug build, optimised: arithmetic that overflows and debug assertions count, too. Two
+# tests are not for it: memory grows by what the sanitizer keeps, and a faked clock is preloaded before it.
+SANITIZED_NGINX := $(abspath target/nginx/1.28.3-address)
+SANITIZED_TARGET := $(TARGET)/nginx-asan
+SANITIZED_ENVIRONMENT := NGINX_BINARY=$(SANITIZED_NGINX)/objs/nginx \
+	API_ABUSE_MODULE=$(SANITIZED_TARGET)/$(HOST)/debug/libngx_http_api_abuse_module.so \
+	ASAN_OPTIONS=detect_leaks=0:detect_stack_use_after_return=1
+SANITIZED_TESTS ?=
+
+.PHONY: build-asan
+build-asan: nightly ## NGINX and the module with AddressSanitizer in them (nightly Rust)
+	[ -x $(SANITIZED_NGINX)/objs/nginx ] || \
+		SANITIZER=address tests/scripts/configure-nginx 1.28.3 $(SANITIZED_NGINX)
+	NGINX_BUILD_DIR=$(SANITIZED_NGINX)/objs RUSTFLAGS="-Zsanitizer=address" \
+		cargo +nightly build --config profile.dev.opt-level=2 --target $(HOST) --target-dir $(SANITIZED_TARGET)
+
+.PHONY: test-nginx-asan
+test-nginx-asan: build-asan ## the tests on a real NGINX, all of it under AddressSanitizer (nightly Rust)
+	$(SANITIZED_ENVIRONMENT) cargo test -p api-abuse-tests --test nginx -- \
+		--skip clock:: --skip gibibyte $(SANITIZED_TESTS)
+
+.PHONY: fuzz-http
+fuzz-http: build-asan ## mutated bytes through NGINX's parsers into the module (FUZZ_SECONDS=60 FUZZ_SEED=1)
+	cargo build --release -p api-abuse-tests --bin fuzz_http
+	$(SANITIZED_ENVIRONMENT) $(TARGET)/release/fuzz_http
+
 .PHONY: test-miri
 test-miri: nightly ## shared memory under Miri (nightly Rust with miri)
 	cargo +nightly miri test -p api-abuse-shm --lib --target-dir $(TARGET)/miri

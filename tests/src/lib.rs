@@ -24,6 +24,7 @@ pub mod attack;
 pub mod http;
 pub mod memory;
 pub mod metrics;
+pub mod mutation;
 pub mod nginx;
 pub mod people;
 pub mod random;
