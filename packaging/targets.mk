@@ -58,8 +58,8 @@ docker-check: ## builds docker/Dockerfile with buildah and tries the images (roo
 	packaging/docker-check
 
 .PHONY: fresh-check
-fresh-check: ## `make demo` in a chroot with nothing but Rust (root, debootstrap)
-	packaging/fresh-check
+fresh-check: ## `make demo`, or GOALS, in a chroot with nothing but Rust (root, debootstrap)
+	packaging/fresh-check $(GOALS)
 
 .PHONY: release
 release: ## VERSION=X.Y.Z: bumps the version, dates the changelog, commits, tags, makes the packages

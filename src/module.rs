@@ -1,15 +1,10 @@
 //! The tables by which NGINX finds the module: nothing but data, and the hooks that it names.
 #![allow(unsafe_code)]
 
-use core::ffi::{CStr, c_char};
-use core::ptr;
-
 use ngx::ffi::{NGX_HTTP_MODULE, ngx_command_t, ngx_http_module_t, ngx_module_t, ngx_uint_t};
 
 use crate::directives::DIRECTIVES;
 use crate::ffi::{conf, process};
-
-const NAME: &CStr = c"ngx_http_api_abuse_module";
 
 /// A table that NGINX reads and never writes. It is read from one thread, and the pointers in it
 /// are to statics.
@@ -63,7 +58,12 @@ pub(crate) fn context_index() -> usize {
 /// they want to come. A library that is linked into NGINX itself leaves these to NGINX's build.
 #[cfg(feature = "export-modules")]
 mod exports {
-    use super::{NAME, Table, c_char, ngx_http_api_abuse_module, ngx_module_t, ptr};
+    use core::ffi::{CStr, c_char};
+    use core::ptr;
+
+    use super::{Table, ngx_http_api_abuse_module, ngx_module_t};
+
+    const NAME: &CStr = c"ngx_http_api_abuse_module";
 
     #[unsafe(no_mangle)]
     static ngx_modules: Table<[*const ngx_module_t; 2]> =
