@@ -15,6 +15,8 @@
 mod addresses;
 #[path = "nginx/clock.rs"]
 mod clock;
+#[path = "nginx/command_line.rs"]
+mod command_line;
 #[path = "nginx/console.rs"]
 mod console;
 #[path = "nginx/counting.rs"]

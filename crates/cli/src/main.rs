@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod access_log;
+mod admin;
 mod denials;
 #[cfg(feature = "documents")]
 mod documents;
@@ -39,6 +40,18 @@ enum Command {
     Simulate(simulate::Arguments),
     /// Learn from access logs what is normal, so that a new installation starts ready
     Learn(learn::Arguments),
+    /// What a running NGINX says of itself: mode, applications, health
+    Status(admin::status::Status),
+    /// Who is denied, who is allowed, who was convicted
+    List(admin::list::List),
+    /// Why somebody was convicted: value, normal, multiple, and the requests that show it
+    Explain(admin::explain::Explain),
+    /// Deny an address for some time
+    Deny(admin::change::Deny),
+    /// Never deny an address or a network
+    Allow(admin::change::Allow),
+    /// Lift a denial, or remove from the allowlist
+    Remove(admin::change::Remove),
     /// Write man pages and shell completions
     #[cfg(feature = "documents")]
     Documents(documents::Arguments),
@@ -49,16 +62,21 @@ enum Command {
 pub(crate) enum Failure {
     /// Nothing could be read or written; exit status 1.
     Input(String),
+    /// NGINX refused, or has no such thing; exit status 1.
+    Refused(String),
     /// The arguments make no sense; exit status 2.
     Usage(String),
+    /// No NGINX answered; exit status 3.
+    Unreachable(String),
 }
 
 impl Failure {
     /// What the error means, and the exit status that scripts see.
     fn report(self) -> ExitCode {
         let (message, status) = match self {
-            Self::Input(message) => (message, 1),
+            Self::Input(message) | Self::Refused(message) => (message, 1),
             Self::Usage(message) => (message, 2),
+            Self::Unreachable(message) => (message, 3),
         };
         eprintln!("api-abuse: {message}");
         ExitCode::from(status)
@@ -70,6 +88,12 @@ fn main() -> ExitCode {
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Learn(arguments) => learn::run(&arguments),
+        Command::Status(arguments) => admin::status::run(&arguments),
+        Command::List(arguments) => admin::list::run(&arguments),
+        Command::Explain(arguments) => admin::explain::run(&arguments),
+        Command::Deny(arguments) => admin::change::deny(&arguments),
+        Command::Allow(arguments) => admin::change::allow(&arguments),
+        Command::Remove(arguments) => admin::change::remove(&arguments),
         #[cfg(feature = "documents")]
         Command::Documents(arguments) => {
             documents::run(<Cli as clap::CommandFactory>::command(), &arguments)

@@ -302,7 +302,7 @@ fn what_was_learned_from_logs_makes_a_new_installation_ready() {
 }
 
 /// The program `api-abuse`, built if it is not there.
-fn program() -> PathBuf {
+pub(crate) fn program() -> PathBuf {
     let directory = std::env::current_exe().unwrap().ancestors().nth(2).unwrap().to_owned();
     let program = directory.join("api-abuse");
     if !program.exists() {
