@@ -46,9 +46,10 @@ fn main() {
         let visits = traffic.feed(&mut engine, count, Traffic::visit);
         let random = traffic.feed(&mut engine, count, Traffic::anybody);
         let (live, evicted) = engine.sources();
+        let known = live + engine.singles();
         println!(
-            "{live:>8} live sources of {} in {megabytes} MiB ({} MiB for these): {visits:.0} ns a record \
-             of visits, {random:.0} of clients at random; {evicted} evicted",
+            "{known:>8} live sources, {live} of them with one of {} records in {megabytes} MiB ({} MiB for \
+             these): {visits:.0} ns a record of visits, {random:.0} of clients at random; {evicted} evicted",
             limits.sources,
             (live as usize * SOURCE_BYTES) >> 20,
         );

@@ -120,15 +120,15 @@ impl Engine<'_> {
         let mut read = 0;
         for (keys, record) in all.iter_mut().zip(records) {
             *keys = self.keys(record);
-            for key in [keys.session, keys.client, keys.address] {
-                read ^= self.sources.approach(key);
-            }
+            read ^= self.sources.approach(keys.session) ^ self.sources.approach(keys.client);
+            read ^= u64::from(self.singles.knows(keys.address));
             read ^= self.targets.approach(keys.path, keys.agent);
             let path_key = combine(record.head.application, record.head.path_hash);
             read ^= self.served.approach(path_key) ^ self.objects.approach(combine(path_key, 0));
         }
         for keys in &all[..records.len().min(AHEAD)] {
-            for key in [keys.session, keys.client, keys.address] {
+            let address = if self.singles.knows(keys.address) { 0 } else { keys.address };
+            for key in [keys.session, keys.client, address] {
                 read ^= if key == 0 { 0 } else { self.sources.approach_record(key) };
             }
         }

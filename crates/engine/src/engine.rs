@@ -21,7 +21,7 @@ use crate::profiles::{Count, Habits, Profile};
 use crate::record::{RequestRecord, Verdict};
 use crate::role::Role;
 use crate::sketch::SourceSketch;
-use crate::sources::{Hold, Sources};
+use crate::sources::{Hold, Singles, Sources};
 use crate::tables::{APPLICATIONS, Header, Suspect, Tables};
 use crate::target::{Target, Targets};
 use crate::{Decision, Incident, SourceKey, SourceKind};
@@ -41,6 +41,7 @@ pub struct Engine<'m> {
     pub(crate) header: &'m mut Header,
     pub(crate) applications: &'m mut [Statistics],
     pub(crate) sources: Sources<'m>,
+    pub(crate) singles: Singles<'m>,
     pub(crate) suspects: &'m mut [Suspect],
     pub(crate) incidents: &'m mut [Incident],
     pub(crate) config: Config,
@@ -82,6 +83,7 @@ impl<'m> Engine<'m> {
             header: tables.header,
             applications: tables.applications,
             sources: Sources::new(tables.buckets, tables.sources, continued),
+            singles: Singles::new(tables.singles),
             suspects: tables.suspects,
             incidents: tables.incidents,
             served: SourceSketch::new(served_cells, served_generation),
@@ -199,13 +201,12 @@ impl<'m> Engine<'m> {
         let mut touch = |hash: u64, key: SourceKey| {
             self.sources.touch(hash, key, head.application, head.time_ms)
         };
-        Slots {
-            session: (head.session != 0)
-                .then(|| touch(keys.session, SourceKey::session(head.session)))
-                .flatten(),
-            client: touch(keys.client, SourceKey::client(head.address, head.fingerprint)),
-            address: touch(keys.address, SourceKey::address(head.address)),
-        }
+        let session = (head.session != 0)
+            .then(|| touch(keys.session, SourceKey::session(head.session)))
+            .flatten();
+        let client = touch(keys.client, SourceKey::client(head.address, head.fingerprint));
+        let address = self.address(head, keys, client);
+        Slots { session, client, address, address_key: keys.address }
     }
 
     /// Brings a source up to the time of a record; true when it is denied.
@@ -338,7 +339,10 @@ impl<'m> Engine<'m> {
 pub(crate) struct Slots {
     pub(crate) session: Option<usize>,
     pub(crate) client: Option<usize>,
+    /// Not there either while its client stands for it: [`crate::sources::Singles`].
     pub(crate) address: Option<usize>,
+    /// Hash of the address.
+    pub(crate) address_key: u64,
 }
 
 impl Slots {

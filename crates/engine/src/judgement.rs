@@ -9,7 +9,7 @@ use crate::facts::Facts;
 use crate::fusion::{Fusion, Sensitivity};
 use crate::policy::{Policy, Reaction};
 use crate::record::RequestRecord;
-use crate::sources::{Hold, bit};
+use crate::sources::{ASKED_VOUCHED, Hold, bit};
 use crate::{Action, Decision, SourceKind};
 
 /// Share of a wider key's evidence that a narrower one must carry to be denied in its place.
@@ -179,17 +179,16 @@ impl Engine<'_> {
     /// a session remembers the addresses that it came from.
     pub(crate) fn vouch(&mut self, slots: Slots) {
         let Some(client) = slots.client else { return };
-        let source = self.sources.get(client);
-        let (client_bit, behaves) = (bit(source.key), source.is_vouched());
-        if let Some(address) = slots.address {
-            let address = self.sources.get_mut(address);
-            address.users |= if behaves { client_bit } else { 0 };
-            let address_bit = bit(address.key);
-            if let Some(session) = slots.session {
-                self.sources.get_mut(session).users |= address_bit;
+        let source = self.sources.get_mut(client);
+        let client_bit = bit(source.key);
+        if source.is_vouched() {
+            source.asked |= ASKED_VOUCHED;
+            if let Some(address) = slots.address {
+                self.sources.get_mut(address).users |= client_bit;
             }
         }
-        if let Some(session) = slots.session.map(|slot| self.sources.get(slot)) {
+        if let Some(session) = slots.session.map(|slot| self.sources.get_mut(slot)) {
+            session.users |= bit(slots.address_key);
             if session.is_vouched() {
                 let session_bit = bit(session.key);
                 self.sources.get_mut(client).users |= session_bit;

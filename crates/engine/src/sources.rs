@@ -10,8 +10,10 @@ use crate::learned;
 use crate::profiles::Activity;
 use crate::{SourceKey, SourceKind};
 
+mod singles;
 mod table;
 
+pub use singles::{Line, PAIRS, Singles};
 pub use table::{Bucket, Sources, WAYS};
 
 /// What is remembered of one source in one application. Plain old data, [`SOURCE_BYTES`] bytes; key 0
@@ -56,7 +58,8 @@ pub struct Source {
     pub kind: u8,
     /// Bit s: sensitivity s would have denied it.
     pub would_deny: u8,
-    /// It asked for what is meant for programs: 1 robots.txt, 2 the sitemap.
+    /// It asked for what is meant for programs: 1 robots.txt, 2 the sitemap; 4: a client that was vouched
+    /// for at some time.
     pub asked: u8,
     /// Days in a row with about as many requests.
     pub(crate) days: u8,
@@ -103,8 +106,11 @@ pub enum Hold {
 /// Counts beyond this are damage.
 pub(crate) const COUNT_MAX: u32 = 1 << 28;
 
-/// Bytes of one source: its record, and its part of a bucket.
-pub const SOURCE_BYTES: usize = size_of::<Source>() + size_of::<Bucket>() / WAYS;
+/// Bytes of one source: its record, its part of a bucket, and a pair of keys.
+pub const SOURCE_BYTES: usize =
+    size_of::<Source>() + size_of::<Bucket>() / WAYS + size_of::<Line>() / PAIRS;
+/// A bit of [`Source::asked`].
+pub(crate) const ASKED_VOUCHED: u8 = 4;
 
 impl Source {
     /// Whether it behaved well often enough to count as a user: three requests served over two

@@ -6,6 +6,7 @@ use super::format::{Checkpoint, Section, Tag};
 use super::source::{self, Core, States};
 use super::write::{LAYOUT, Numbers};
 use super::{Clock, Loaded, Restore};
+use crate::SourceKind;
 use crate::application::Statistics;
 use crate::budget::SavedBreaker;
 use crate::campaign::Campaign;
@@ -172,6 +173,9 @@ fn insert(engine: &mut Engine<'_>, source: &Source, clock: &Clock, loaded: &mut 
     match engine.sources.touch(source.key, key, source.application, clock.now_ms) {
         Some(slot) => {
             engine.sources.put(slot, source, clock.now_ms);
+            if key.kind == SourceKind::Address {
+                engine.singles.remove(source.key);
+            }
             loaded.sources += 1;
             loaded.denied += u64::from(source.denied_until_ms > clock.now_ms);
         }

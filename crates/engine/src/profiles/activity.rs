@@ -114,6 +114,11 @@ impl Activity {
         }
     }
 
+    /// A copy for another source, which has added no sample.
+    pub fn forget_sample(&mut self) {
+        (self.bins, self.habits) = (0, [0; 2]);
+    }
+
     /// Takes in a private object. As bits fill up, a new one stands for more.
     fn object(&mut self, object: u64, chance: u32) -> u32 {
         let bit = 1 << (object >> 58);
