@@ -152,8 +152,9 @@ test-demo: build ## the demo, and what it promises
 CONSOLE_TESTS := tests/console
 
 .PHONY: test-console
-test-console: deps $(CONSOLE_TESTS)/node_modules ## the console in Chromium: a mock of its API, or CONSOLE_URL=http://…
+test-console: deps build $(CONSOLE_TESTS)/node_modules ## the console in Chromium: a mock of its API, then NGINX; or CONSOLE_URL=http://…
 	npm --prefix $(CONSOLE_TESTS) --silent test
+	$(if $(CONSOLE_URL),,cargo test -p api-abuse-tests --test browser -- --ignored --nocapture)
 
 .PHONY: screenshots
 screenshots: deps $(CONSOLE_TESTS)/node_modules ## the pictures of the console in docs/

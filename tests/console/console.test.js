@@ -60,6 +60,7 @@ for (const width of WIDTHS) {
       await lift(page, address);
       await until(() => it.served());
       await allowlist(page, address);
+      assert.equal(await page.locator('main img, main script, main iframe').count(), 0, 'hostile text is text');
       await innocent(page);
       await page.context().close();
     });
@@ -111,6 +112,10 @@ async function allowlist(page, address) {
   const row = page.locator('tbody tr', { hasText: address });
   await row.waitFor();
   assert.ok((await row.innerText()).includes('a test <b>of</b> ours'));
+  assert.equal(await it.again(), true, 'what is allowed is never denied');
+  await view(page, 'denylist', 'Denylist');
+  assert.equal(await page.locator('tbody tr', { hasText: address }).count(), 0);
+  await view(page, 'allowlist', 'Allowlist');
   await row.getByRole('button', { name: 'Remove' }).click();
   await page.getByRole('dialog').getByRole('button', { name: 'Remove' }).click();
   await row.waitFor({ state: 'detached' });
