@@ -37,6 +37,10 @@ help: ## this list
 deps: ## installs what is missing for all of this (Debian and relatives)
 	tests/scripts/install-dependencies
 
+.PHONY: deps-test
+deps-test: ## the same, and what the recipes in docs/ are tried with: fail2ban, nftables, promtool
+	tests/scripts/install-dependencies tests
+
 .PHONY: headers
 headers: $(NGINX_BUILD_DIR)/Makefile ## configures the source of NGINX, once, below target/nginx
 
@@ -57,7 +61,7 @@ demo: deps build ## a shop, people, attackers for every threat: watch who is den
 	$(TARGET)/release/demo
 
 .PHONY: test
-test: deps build test-units test-loom test-nginx test-demo test-console ## installs what is missing, then everything that tells right from wrong
+test: deps-test build test-units test-loom test-nginx test-demo test-console ## installs what is missing, then everything that tells right from wrong
 
 .PHONY: test-units
 test-units: headers ## engine, shared memory, command line: no NGINX

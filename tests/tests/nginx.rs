@@ -37,6 +37,8 @@ mod hostile;
 mod identity;
 #[path = "nginx/inheritance.rs"]
 mod inheritance;
+#[path = "nginx/interoperation.rs"]
+mod interoperation;
 #[path = "nginx/isolation.rs"]
 mod isolation;
 #[path = "nginx/lifecycle.rs"]

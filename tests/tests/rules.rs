@@ -221,7 +221,7 @@ fn functions(text: &str) -> Vec<(usize, usize)> {
 #[test]
 fn the_dashboard_asks_for_metrics_that_exist() {
     let read = |path: &str| fs::read_to_string(root().join(path)).unwrap();
-    let (dashboard, documented) = (read("docker/grafana/api-abuse.json"), read("docs/metrics.md"));
+    let (dashboard, documented) = (read("docs/grafana/dashboard.json"), read("docs/metrics.md"));
     let dashboard: serde_json::Value = serde_json::from_str(&dashboard).unwrap();
     let panels = dashboard["panels"].as_array().unwrap();
     let targets = panels.iter().flat_map(|panel| panel["targets"].as_array().unwrap());

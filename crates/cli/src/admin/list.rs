@@ -34,6 +34,9 @@ pub(crate) struct List {
     /// Only this threat, as in `credential_stuffing`; `none`: operators' own
     #[arg(long, value_name = "THREAT")]
     threat: Option<String>,
+    /// Only what has been denied as an address, a client or a session
+    #[arg(long = "type", value_name = "TYPE")]
+    kind: Option<String>,
     /// An address or a CIDR: what is in it. Otherwise part of an address, or the beginning of an
     /// incident, fingerprint or session
     #[arg(long, value_name = "TEXT")]
@@ -54,10 +57,9 @@ pub(crate) fn run(arguments: &List) -> Result<(), Failure> {
         let why = "the allowlist holds for all applications and threats: --q alone searches it";
         return Err(Failure::Usage(why.to_owned()));
     }
-    if what != What::Denied && arguments.sort.is_some() {
-        return Err(Failure::Usage(
-            "only the denied are sorted: --sort does not go with this list".to_owned(),
-        ));
+    let kind = arguments.kind.as_deref();
+    if what != What::Denied && (arguments.sort.is_some() || kind.is_some()) {
+        return Err(Failure::Usage("--sort and --type are for the denied".to_owned()));
     }
     let (call, render): (_, fn(&[Value]) -> String) = match what {
         What::Denied => ("denylist", denied),
@@ -67,6 +69,7 @@ pub(crate) fn run(arguments: &List) -> Result<(), Failure> {
     let query = [
         ("application", application),
         ("threat", threat),
+        ("type", kind),
         ("q", arguments.q.as_deref()),
         ("sort", arguments.sort.as_deref()),
     ];
