@@ -41,6 +41,10 @@ deps: ## installs what is missing for all of this (Debian and relatives)
 deps-test: ## the same, and what the recipes in docs/ are tried with: fail2ban, nftables, promtool
 	tests/scripts/install-dependencies tests
 
+# Another make, which finds the NGINX that `deps` has just installed: this one has looked before.
+AGAIN = env $(foreach name,NGINX_BUILD_DIR NGINX_BINARY,\
+	$(if $(filter file,$(origin $(name))),--unset=$(name))) $(MAKE) --no-print-directory
+
 .PHONY: headers
 headers: $(NGINX_BUILD_DIR)/Makefile ## configures the source of NGINX, once, below target/nginx
 
@@ -56,12 +60,15 @@ vendored-build: ## the module against the source in the crate nginx-src, nothing
 	env -u NGINX_BUILD_DIR cargo build --release --features vendored --target-dir $(TARGET)/vendored
 
 .PHONY: demo
-demo: deps build ## a shop, people, attackers for every threat: watch who is denied, and why
+demo: ## a shop, people, attackers for every threat: watch who is denied, and why
+	tests/scripts/install-dependencies demo
+	+$(AGAIN) build
 	cargo build --release -p api-abuse-tests --bin demo
 	$(TARGET)/release/demo
 
 .PHONY: test
-test: deps-test build test-units test-loom test-nginx test-demo test-console ## installs what is missing, then everything that tells right from wrong
+test: deps-test ## installs what is missing, then everything that tells right from wrong
+	+$(AGAIN) build test-units test-loom test-nginx test-demo test-console
 
 .PHONY: test-units
 test-units: headers ## engine, shared memory, command line: no NGINX
