@@ -25,6 +25,8 @@ mod counting;
 mod detection;
 #[path = "nginx/directives.rs"]
 mod directives;
+#[path = "nginx/documented.rs"]
+mod documented;
 #[path = "nginx/enforcement.rs"]
 mod enforcement;
 #[path = "nginx/exchanges.rs"]

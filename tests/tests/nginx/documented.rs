@@ -1,0 +1,103 @@
+//! Every configuration in the documentation is one that NGINX takes.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use api_abuse_tests::nginx::Site;
+
+/// Where a block may belong, from the outermost in; `@block@` is the block.
+const CONTEXTS: [(&str, &str); 3] = [
+    ("http", "@block@"),
+    ("server", "server { listen @listen@; @block@ }"),
+    ("location", "server { listen @listen@; location / { @block@ } }"),
+];
+
+/// A block of a page: the line that it begins at, and its text.
+struct Block {
+    place: String,
+    text: String,
+}
+
+fn pages() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let docs = fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let mut pages: Vec<_> =
+        docs.filter(|path| path.extension().is_some_and(|end| end == "md")).collect();
+    pages.extend(["README.md", "SECURITY.md", "CONTRIBUTING.md"].map(|name| root.join(name)));
+    pages.sort();
+    pages
+}
+
+fn blocks(page: &Path) -> Vec<Block> {
+    let text = fs::read_to_string(page).unwrap();
+    let (mut blocks, mut open): (Vec<Block>, Option<Block>) = (Vec::new(), None);
+    for (number, line) in text.lines().enumerate() {
+        match (open.as_mut(), line.trim()) {
+            (None, "```nginx") => {
+                let name = page.file_name().unwrap().display();
+                open = Some(Block { place: format!("{name}:{}", number + 1), text: String::new() });
+            }
+            (Some(_), "```") => blocks.extend(open.take()),
+            // "And so on" for people.
+            (Some(block), words) if words != "..." => block.text += &format!("{line}\n"),
+            _ => {}
+        }
+    }
+    assert!(open.is_none(), "{} ends inside a block", page.display());
+    blocks
+}
+
+/// A configuration around a block, which says what other blocks and files say elsewhere.
+fn site(block: &str, context: &str) -> Site {
+    let text = if block.contains("http {") {
+        let events = if block.contains("events {") { "" } else { "\nevents {}\n" };
+        format!("{block}{events}")
+    } else {
+        let around = |what: &str, directive: &str| {
+            if block.contains(what) { "" } else { directive }.to_owned()
+        };
+        let zone = around("api_abuse_zone ", "api_abuse_zone abuse:16m;");
+        let upstream =
+            around("upstream application", "upstream application { server 127.0.0.1:1; }");
+        let log = around("log_format api_abuse", "include log_format.conf;");
+        format!(
+            "load_module modules/ngx_http_api_abuse_module.so;\nevents {{}}\nerror_log error.log;\n\
+             http {{\n{zone}\n{upstream}\n{log}\n{}\n}}\n",
+            context.replace("@block@", block)
+        )
+    };
+    Site::whole(&text)
+        .file("log_format.conf", include_str!("../../../nginx-conf/log_format.conf"))
+        .file("fastcgi_params", "fastcgi_param SCRIPT_FILENAME $document_root$fastcgi_script_name;")
+        .set("listen 80", &"listen @listen@")
+        .set("/var/log/nginx/", &"")
+}
+
+/// Nothing, when NGINX takes it somewhere; otherwise what it says of each place.
+fn refused(block: &str) -> Option<String> {
+    let mut said = String::new();
+    for (name, context) in CONTEXTS {
+        let (well, words) = site(block, context).test();
+        if well {
+            return None;
+        }
+        said += &format!("  in {name}: {words}");
+    }
+    Some(said)
+}
+
+#[test]
+fn nginx_takes_every_block_of_every_page() {
+    let blocks: Vec<_> = pages().iter().flat_map(|page| blocks(page)).collect();
+    assert!(blocks.len() > 20, "{} blocks", blocks.len());
+    let wrong = |block: &Block| refused(&block.text).map(|said| format!("{}\n{said}", block.place));
+    let wrong: Vec<_> = blocks.iter().filter_map(wrong).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn what_is_wrong_is_found() {
+    for block in ["api_abuse_zoen abuse:16m;", "location / { api_abuse_mode deny; }", "server {"] {
+        assert!(refused(block).is_some(), "{block}");
+    }
+}
