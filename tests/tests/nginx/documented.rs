@@ -34,7 +34,7 @@ fn blocks(page: &Path) -> Vec<Block> {
     for (number, line) in text.lines().enumerate() {
         match (open.as_mut(), line.trim()) {
             (None, "```nginx") => {
-                let name = page.file_name().unwrap().display();
+                let name = page.file_name().unwrap().to_string_lossy();
                 open = Some(Block { place: format!("{name}:{}", number + 1), text: String::new() });
             }
             (Some(_), "```") => blocks.extend(open.take()),
