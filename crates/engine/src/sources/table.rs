@@ -19,11 +19,17 @@ use crate::evidence::decay;
 
 /// Slots of a bucket.
 pub const WAYS: usize = 8;
-/// Weight of a source that is denied, convicted or in grace: nobody takes its place.
+/// Weight of a source that is denied or in grace: nobody takes its place while there is another one.
 const PINNED: u32 = 255;
+/// Mark of a source that was convicted and is not denied any more, or that a convicted one is part of. It
+/// outlasts any number of strangers and gives way to who is under suspicion by [`KNOWN`], so that a table
+/// in which many were convicted has a place for the next attacker.
+const CONVICTED: u32 = 254;
+/// What [`CONVICTED`] counts for: about two nats.
+const KNOWN: u32 = 8;
 /// Weight of a source that nothing speaks for keeping.
 const NOTHING: u32 = 1;
-/// Steps of weight in one nat: [`crate::evidence::CEILING`] stays below [`PINNED`].
+/// Steps of weight in one nat: [`crate::evidence::CEILING`] stays below [`CONVICTED`].
 const STEPS: f32 = 3.9;
 /// Weight from which on a source is not evicted: about five nats.
 const SUSPECT: u32 = 20;
@@ -68,6 +74,7 @@ impl Entry {
         let age_ms = self.age_ms(now_ms);
         let weight = match self.weight() {
             _ if self.0 == 0 => 0,
+            CONVICTED => KNOWN,
             weight @ (..=NOTHING | PINNED..) => weight.max(NOTHING),
             weight => NOTHING + ((weight - NOTHING) as f32 * decay(age_ms)) as u32,
         };
@@ -78,10 +85,12 @@ impl Entry {
 /// What a source weighs when it was just seen.
 fn weight(source: &Source, now_ms: u64) -> u32 {
     let convicted = source.convictions > 0 && now_ms.saturating_sub(source.last_ms) < CONVICTED_MS;
-    if source.denied_until_ms > now_ms || convicted || source.grace(now_ms) != 0 {
+    if source.denied_until_ms > now_ms || source.grace(now_ms) != 0 {
         return PINNED;
     }
-    NOTHING + u32::from(source.users != 0) + (source.peak() * STEPS) as u32
+    let weight = NOTHING + u32::from(source.users != 0) + (source.peak() * STEPS) as u32;
+    // Who begins again weighs what speaks against it now.
+    if convicted && weight < SUSPECT { CONVICTED } else { weight.min(CONVICTED - 1) }
 }
 
 /// All sources: buckets of eight slots over caller-given memory.
@@ -128,8 +137,10 @@ impl<'m> Sources<'m> {
     }
 
     /// The source of a key, made if it is new. Where its bucket is full, the source of least evidence
-    /// and greatest age gives way, but never one that is denied or under suspicion: then the
-    /// newcomer is not tracked, and `None` says so.
+    /// and greatest age gives way, but never one that is under suspicion or in grace. Where all others
+    /// are denied, the one that was convicted first gives way: its denial holds without it, and all that
+    /// is forgotten is that it was there before. Where there is none, the newcomer is not tracked, and
+    /// `None` says so.
     pub fn touch(
         &mut self,
         key: u64,
@@ -165,11 +176,11 @@ impl<'m> Sources<'m> {
         };
         let (mut way, mut weight) = least(&self.buckets[bucket].0);
         if weight > 0 {
-            // Denied or in grace when it was last seen: that may be over. One is looked at each time,
-            // and all when there is nobody else to give way.
+            // Denied, convicted or in grace when it was last seen: that may be over. One is looked at each
+            // time, and all when there is nobody else to give way.
             let any = key as usize % WAYS;
             for way in (0..WAYS).filter(|&way| way == any || weight >= SUSPECT) {
-                if self.buckets[bucket].0[way].weight() == PINNED {
+                if self.buckets[bucket].0[way].weight() >= CONVICTED {
                     self.weigh(bucket * WAYS + way, now_ms);
                 }
             }
@@ -177,11 +188,21 @@ impl<'m> Sources<'m> {
         }
         if weight >= SUSPECT {
             self.evicted += 1;
-            return None;
+            return self.denied_longest(bucket, now_ms);
         }
         self.live += u64::from(weight == 0);
         self.evicted += u64::from(weight > NOTHING);
         Some(bucket * WAYS + way)
+    }
+
+    /// The source of a bucket that is denied, not in grace, and was convicted before the others.
+    fn denied_longest(&self, bucket: usize, now_ms: u64) -> Option<usize> {
+        let slots = bucket * WAYS..(bucket + 1) * WAYS;
+        let denied = slots.filter(|&slot| {
+            let source = &self.slots[slot];
+            source.denied_until_ms > now_ms && source.grace(now_ms) == 0
+        });
+        denied.min_by_key(|&slot| self.slots[slot].last_ms)
     }
 
     /// Writes a source into a slot that [`Self::touch`] returned for its key.
