@@ -72,7 +72,7 @@ impl<'n> Schedule<'n> {
             3
         });
         let mut events = events.map(|(every, done)| u64::from(done) * every.as_secs() * 2);
-        events.all(|twice| twice >= seconds.saturating_sub(20))
+        events.all(|twice| twice >= seconds.saturating_sub(32))
     }
 
     /// The kernel takes the processor from a detecting worker for a while.
