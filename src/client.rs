@@ -7,20 +7,18 @@
 //! an image and a script's call; nor of cookies, Referer and Sec-Fetch-*.
 
 use api_abuse_engine::hash::{Seed, combine};
-use api_abuse_engine::record::flags;
+use api_abuse_engine::record::{flags, words::Answer};
 
-use crate::ffi::headers::{Headers, name_hash};
+use crate::ffi::headers::{Header, Headers, name_hash};
 use crate::text::starts_with;
 
-/// The client of a request.
+/// The client of a request, in two registers.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Client {
     /// 0 when it sent none of what it is made of.
     pub(crate) fingerprint: u64,
-    /// Headers sent.
-    pub(crate) header_count: u16,
-    /// Those [`flags`] that say what is among them.
-    pub(crate) flags: u32,
+    /// How many headers it sent, and what is among them: as much of an [`Answer`], as a word.
+    pub(crate) facts: u64,
 }
 
 /// What fingerprints are made with.
@@ -36,10 +34,10 @@ impl Fingerprints {
         Self { seed, nothing: seed.table_of([&[]; 3]) }
     }
 
-    #[inline]
-    fn hash(&self, values: [&[u8]; 3]) -> u64 {
-        let sent = values.iter().any(|value| !value.is_empty());
-        if sent { self.seed.table_of(values) } else { self.nothing }
+    /// The hash of what was sent of three values.
+    fn hash(&self, [user_agent, language, encoding, _]: [Option<&Header>; VALUES as usize]) -> u64 {
+        let values = [user_agent, language, encoding];
+        self.seed.table_of(values.map(|value| value.map_or(&[][..], Header::value)))
     }
 }
 
@@ -52,7 +50,7 @@ impl Client {
         // One digit of four bits for each header of the fingerprint, in the order in which they
         // came. A client that repeats them pushes the first ones out, and is still itself.
         let mut order = 0_u64;
-        let mut values = [&b""[..]; VALUES as usize];
+        let mut values = [None; VALUES as usize];
         for part in headers {
             header_count += part.len();
             for header in part {
@@ -64,21 +62,27 @@ impl Client {
                 order = order << known.shift | u64::from(known.digit);
                 found |= known.flags;
                 if let Some(value) = values.get_mut(usize::from(known.value)) {
-                    *value = header.value();
+                    *value = Some(header);
                 }
             }
         }
-        let [user_agent, language, encoding, accepted] = values;
-        if found & flags::ACCEPT != 0 && names_html(accepted) {
-            found |= flags::ACCEPTS_HTML;
+        let mut flags = found & !VALUE;
+        let mut hash = fingerprints.nothing;
+        if found & VALUE != 0 {
+            hash = fingerprints.hash(values);
+            let [.., accepted] = values;
+            if accepted.is_some_and(|accepted| names_html(accepted.value())) {
+                flags |= flags::ACCEPTS_HTML;
+            }
         }
-        let hash = fingerprints.hash([user_agent, language, encoding]);
         let fingerprint = if order == 0 { 0 } else { combine(order, hash).max(1) };
         let header_count = u16::try_from(header_count).unwrap_or(u16::MAX);
-        Self { fingerprint, header_count, flags: found }
+        Self { fingerprint, facts: Answer { flags, status: 0, header_count }.into() }
     }
 }
 
+/// Marks a name whose value is looked at; no flag of a record.
+const VALUE: u32 = 1 << 31;
 /// Values that are looked at: those of the fingerprint, and Accept.
 const VALUES: u8 = 4;
 
@@ -100,10 +104,10 @@ struct Name {
 const KNOWN: [(&[u8], u8, u32, u8); 18] = [
     (b"host", 1, 0, VALUES),
     (b"connection", 2, 0, VALUES),
-    (b"user-agent", 3, 0, 0),
-    (b"accept-language", 4, flags::ACCEPT_LANGUAGE, 1),
-    (b"accept-encoding", 5, flags::ACCEPT_ENCODING, 2),
-    (b"accept", 0, flags::ACCEPT, 3),
+    (b"user-agent", 3, VALUE, 0),
+    (b"accept-language", 4, flags::ACCEPT_LANGUAGE | VALUE, 1),
+    (b"accept-encoding", 5, flags::ACCEPT_ENCODING | VALUE, 2),
+    (b"accept", 0, flags::ACCEPT | VALUE, 3),
     (b"authorization", 0, flags::AUTHORIZATION, VALUES),
     (b"cookie", 0, flags::COOKIE, VALUES),
     (b"range", 0, flags::CONDITIONAL, VALUES),

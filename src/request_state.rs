@@ -6,6 +6,7 @@
 //! the application that it came for.
 
 use api_abuse_engine::hash::{Seed, combine};
+use api_abuse_engine::record::words::Answer;
 use api_abuse_engine::record::{APPLICATION_MAX, Verdict, flags};
 use api_abuse_engine::source::{SourceKey, SourceKind};
 use api_abuse_engine::{Action, CidrSet, Policy, Threat};
@@ -67,83 +68,66 @@ impl Met {
 impl RequestState {
     /// Judges a request by the location that it is in now; `None` when nothing is done there. Most
     /// requests need no more than is in sight here.
-    #[inline]
-    pub(crate) fn judge(request: &Request<'_>, worker: &Worker) -> Option<Self> {
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "the access phase builds the state where it stays")]
+    pub(crate) fn judge_here(request: &Request<'_>, worker: &Worker) -> Option<Self> {
         let conf = request.location_conf();
         let Named { key, variable_name, policy } = application(request, conf, worker)?;
         let address = request.address();
         let mut client = Client::of(request.headers_in(), &worker.fingerprints);
-        if is_early(request) {
-            client.flags |= flags::EARLY;
-        }
-        let mut state = Self {
-            application: key,
-            variable_name,
-            address: address.unwrap_or_default(),
-            client,
-            session: 0,
-            location: request.location(),
-            body: None,
-            verdict: Verdict::Passed,
-            blocking: conf.mode() == Mode::Block,
-            met: None,
-        };
+        let mut session = 0;
         if conf.asks_more {
-            state.ask(request, conf, worker.seed);
+            (client, session) = ask(request, conf, client, worker.seed);
         }
+        if is_early(request) {
+            let early = Answer { flags: flags::EARLY, status: 0, header_count: 0 };
+            client.facts |= u64::from(early);
+        }
+        let blocking = conf.mode() == Mode::Block;
+        let (mut verdict, mut met) = (Verdict::Passed, None);
         let excepted = policy.is_some()
             || conf.bypass.is_some()
-            || address.is_some_and(|address| worker.allows(address));
-        if excepted && state.is_excepted(request, conf, policy, worker) {
-            return Some(state);
+            || address.is_some_and(|(address, _)| worker.allows(address));
+        if excepted {
+            verdict = exception(request, conf, policy, worker);
         }
         // Who comes through a unix socket has no address to be denied by.
-        if address.is_some() {
-            if let Some(entry) = state.look_up(worker) {
-                state.meet(&entry, worker);
+        if let Some((_, network)) = address.filter(|_| verdict == Verdict::Passed) {
+            let key = |kind, network, discriminator| DenyKey {
+                application: key,
+                kind: kind as u8,
+                network,
+                discriminator,
+            };
+            let client = key(SourceKind::Client, network, client.fingerprint);
+            let address = key(SourceKind::Address, network, 0);
+            let entry = if session == 0 {
+                worker.denied(&[client, address])
+            } else {
+                worker.denied(&[key(SourceKind::Session, 0, session), client, address])
+            };
+            if let Some(entry) = entry {
+                (met, verdict) = meet(&entry, blocking, worker);
             }
         }
-        Some(state)
+        Some(Self {
+            application: key,
+            variable_name,
+            address: address.map_or([0; 16], |(address, _)| address),
+            client,
+            session,
+            location: Location::of(conf),
+            body: None,
+            verdict,
+            blocking,
+            met,
+        })
     }
 
-    /// Asks for the session, and for what else tells clients apart.
-    #[inline(never)]
-    fn ask(&mut self, request: &Request<'_>, conf: &LocationConf, seed: Seed) {
-        let session = first(request, conf.session.as_deref().unwrap_or_default());
-        self.session = session.map_or(0, |value| seed.secret(value));
-        let values = conf.fingerprint.iter().flatten().map(|value| request.evaluate(*value));
-        let hashes =
-            values.map(|value| value.filter(|v| !v.is_empty()).map_or(0, |v| seed.secret(v)));
-        let more = hashes
-            .fold(0, |more, hash| if (more, hash) == (0, 0) { 0 } else { combine(more, hash) });
-        if more != 0 {
-            self.client.fingerprint = combine(self.client.fingerprint, more).max(1);
-        }
-    }
-
-    /// Whether the lists of the operator or `api_abuse_bypass` say what is done.
-    #[inline(never)]
-    fn is_excepted(
-        &mut self,
-        request: &Request<'_>,
-        conf: &LocationConf,
-        policy: Option<&Policy>,
-        worker: &Worker,
-    ) -> bool {
-        let address = Some(self.address).filter(|address| *address != [0; 16]);
-        let named = |set: fn(&Policy) -> &CidrSet| {
-            let set = policy.map(set);
-            set.zip(address).is_some_and(|(set, address)| set.contains(address))
-        };
-        let allowed = address.is_some_and(|address| worker.allows(address));
-        if allowed || named(|policy| &policy.allow) {
-            self.verdict = Verdict::Allowed;
-        } else if is_bypassed(request, conf) {
-            self.verdict = Verdict::Bypassed;
-        } else if named(|policy| &policy.deny) {
-            self.verdict = if self.blocking { Verdict::Denied } else { Verdict::DeniedMonitor };
-        }
-        self.verdict != Verdict::Passed
+    /// The same, for who seldom asks.
+    #[cold]
+    pub(crate) fn judge(request: &Request<'_>, worker: &Worker) -> Option<Self> {
+        Self::judge_here(request, worker)
     }
 
     /// The same request when it ended before anything could be done about it. The entry that it met
@@ -169,16 +153,6 @@ impl RequestState {
         deny_key(self.application, self.source_of(kind))
     }
 
-    /// The entry that the request may be denied by, of its narrowest key first.
-    fn look_up(&self, worker: &Worker) -> Option<DenyEntry> {
-        let [client, address] =
-            [SourceKind::Client, SourceKind::Address].map(|kind| self.deny_key(kind));
-        if self.session == 0 {
-            return worker.denied(&[client, address]);
-        }
-        worker.denied(&[self.deny_key(SourceKind::Session), client, address])
-    }
-
     /// The key of the entry that it met.
     pub(crate) fn met_key(&self) -> Option<DenyKey> {
         self.met.map(|met| self.deny_key(met.kind))
@@ -190,26 +164,6 @@ impl RequestState {
             (Some(name), _) => name.of(request),
             (None, Some(Selector::Named(application))) => &application.name,
             (None, _) => b"",
-        }
-    }
-
-    /// Takes in the entry that the request met.
-    #[cold]
-    fn meet(&mut self, entry: &DenyEntry, worker: &Worker) {
-        self.met = Met::of(entry);
-        if let Some(met) = self.met {
-            self.verdict = self.verdict_on(met, worker);
-        }
-    }
-
-    /// What an entry means here. An application whose circuit breaker is open denies nobody.
-    fn verdict_on(&self, met: Met, worker: &Worker) -> Verdict {
-        let enforced = self.blocking && !zone::is_tripped(&worker.zone, self.application);
-        match (Action::from_u8(met.action), enforced) {
-            (Some(Action::Throttle), true) => Verdict::Throttled,
-            (Some(Action::Throttle), false) => Verdict::ThrottledMonitor,
-            (Some(Action::Deny), true) => Verdict::Denied,
-            _ => Verdict::DeniedMonitor,
         }
     }
 
@@ -232,6 +186,65 @@ impl RequestState {
     }
 }
 
+/// Asks for the session, and for what else tells clients apart.
+#[inline(never)]
+fn ask(
+    request: &Request<'_>,
+    conf: &LocationConf,
+    mut client: Client,
+    seed: Seed,
+) -> (Client, u64) {
+    let session = first(request, conf.session.as_deref().unwrap_or_default());
+    let values = conf.fingerprint.iter().flatten().map(|value| request.evaluate(*value));
+    let hashes = values.map(|value| value.filter(|v| !v.is_empty()).map_or(0, |v| seed.secret(v)));
+    let more =
+        hashes.fold(0, |more, hash| if (more, hash) == (0, 0) { 0 } else { combine(more, hash) });
+    if more != 0 {
+        client.fingerprint = combine(client.fingerprint, more).max(1);
+    }
+    (client, session.map_or(0, |value| seed.secret(value)))
+}
+
+/// What the lists of the operator or `api_abuse_bypass` say of a request.
+#[inline(never)]
+fn exception(
+    request: &Request<'_>,
+    conf: &LocationConf,
+    policy: Option<&Policy>,
+    worker: &Worker,
+) -> Verdict {
+    let address = request.address().map(|(address, _)| address);
+    let named = |set: fn(&Policy) -> &CidrSet| {
+        let set = policy.map(set);
+        set.zip(address).is_some_and(|(set, address)| set.contains(address))
+    };
+    let allowed = address.is_some_and(|address| worker.allows(address));
+    if allowed || named(|policy| &policy.allow) {
+        Verdict::Allowed
+    } else if is_bypassed(request, conf) {
+        Verdict::Bypassed
+    } else if named(|policy| &policy.deny) {
+        if conf.mode() == Mode::Block { Verdict::Denied } else { Verdict::DeniedMonitor }
+    } else {
+        Verdict::Passed
+    }
+}
+
+/// What an entry means to the request that met it. An application whose circuit breaker is open denies
+/// nobody.
+#[cold]
+fn meet(entry: &DenyEntry, blocking: bool, worker: &Worker) -> (Option<Met>, Verdict) {
+    let Some(met) = Met::of(entry) else { return (None, Verdict::Passed) };
+    let enforced = blocking && !zone::is_tripped(&worker.zone, entry.key.application);
+    let verdict = match (Action::from_u8(met.action), enforced) {
+        (Some(Action::Throttle), true) => Verdict::Throttled,
+        (Some(Action::Throttle), false) => Verdict::ThrottledMonitor,
+        (Some(Action::Deny), true) => Verdict::Denied,
+        _ => Verdict::DeniedMonitor,
+    };
+    (Some(met), verdict)
+}
+
 /// Whether NGINX gave up on the request before it looked for its location.
 #[inline]
 fn is_early(request: &Request<'_>) -> bool {
@@ -246,6 +259,8 @@ struct Named<'r> {
     policy: Option<&'r Policy>,
 }
 
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "on the path of every request")]
 fn application<'r>(
     request: &'r Request<'_>,
     conf: &'r LocationConf,
@@ -257,15 +272,22 @@ fn application<'r>(
             let policy = application.policy();
             Some(Named { key: application.key(), variable_name: None, policy })
         }
-        Selector::Variable(value) => {
-            // As with auth_basic, a value of "off" turns it off like the word in the configuration.
-            let value = request.evaluate(*value).filter(|value| !matches!(*value, b"" | b"off"))?;
-            let name = value.get(..APPLICATION_MAX).unwrap_or(value);
-            let key = worker.seed.table(name);
-            let policy = request.main_conf().policy(key);
-            Some(Named { key, variable_name: Some(request.keep(name)?), policy })
-        }
+        Selector::Variable(value) => variable_application(request, *value, worker),
     }
+}
+
+#[inline(never)]
+fn variable_application<'r>(
+    request: &'r Request<'_>,
+    value: ComplexValue,
+    worker: &Worker,
+) -> Option<Named<'r>> {
+    // As with auth_basic, a value of "off" turns it off like the word in the configuration.
+    let value = request.evaluate(value).filter(|value| !matches!(*value, b"" | b"off"))?;
+    let name = value.get(..APPLICATION_MAX).unwrap_or(value);
+    let key = worker.seed.table(name);
+    let policy = request.main_conf().policy(key);
+    Some(Named { key, variable_name: Some(request.keep(name)?), policy })
 }
 
 /// What identified the session when the request was judged.

@@ -98,12 +98,16 @@ fn civil(days: u64) -> (u64, u64, u64) {
     (year, month, day)
 }
 
-/// Whether `text` begins with `prefix`, which is in lower case, in any case of ASCII letters. The
-/// length is a constant, so that this is a few instructions and no loop.
+/// Whether `text` begins with `prefix`, which is in lower case, in any case of ASCII letters. What does
+/// not is mostly told by its first word.
+#[inline]
 pub(crate) fn starts_with<const N: usize>(text: &[u8], prefix: &[u8; N]) -> bool {
+    // The bit in which the cases of a letter differ.
+    let word = |text: &[u8; N]| {
+        let word = text.first_chunk().map_or(0, |word| u64::from_ne_bytes(*word));
+        word | 0x2020_2020_2020_2020
+    };
     text.first_chunk().is_some_and(|start: &[u8; N]| {
-        let mut start = *start;
-        start.make_ascii_lowercase();
-        start == *prefix
+        word(start) == word(prefix) && start.eq_ignore_ascii_case(prefix)
     })
 }

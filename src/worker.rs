@@ -130,6 +130,8 @@ impl Worker {
     }
 
     /// The live entry of the first of these keys that has one.
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "on the path of every request")]
     pub(crate) fn denied<const N: usize>(&self, keys: &[DenyKey; N]) -> Option<DenyEntry> {
         self.denylist.find_first(keys, clock::cached_ms())
     }
@@ -154,6 +156,7 @@ impl Worker {
     }
 
     /// Whether an operator let this address through at run time.
+    #[inline]
     pub(crate) fn allows(&self, address: [u8; 16]) -> bool {
         self.allowlist.contains(address)
     }

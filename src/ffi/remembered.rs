@@ -53,7 +53,9 @@ impl Request<'_> {
 
     /// Remembers `state` until the request is freed, through internal redirects. Once for each
     /// request; does nothing when there is no memory.
-    pub(crate) fn remember(&self, state: &RequestState) {
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "so that the state is built where it stays")]
+    pub(crate) fn remember(&self, state: RequestState) {
         let Some(place) = NonNull::new(self.pool().alloc_type::<Remembered>()) else { return };
         let (place, pool) = (place.as_ptr(), self.raw().pool);
         // SAFETY: new memory of the right size and alignment, in the pool whose list it joins, as
@@ -62,7 +64,7 @@ impl Request<'_> {
             let data = (&raw mut (*place).state).cast::<c_void>();
             let next = (*pool).cleanup;
             let cleanup = ngx_pool_cleanup_t { handler: Some(forget_state), data, next };
-            place.write(Remembered { cleanup, state: *state });
+            place.write(Remembered { cleanup, state });
             (*pool).cleanup = &raw mut (*place).cleanup;
             *self.raw().ctx.add(module::context_index()) = data;
         }
@@ -74,6 +76,11 @@ impl Request<'_> {
 pub(crate) struct Location(NonNull<LocationConf>);
 
 impl Location {
+    /// The location where this holds, to be remembered with a request that is there.
+    pub(crate) fn of(conf: &LocationConf) -> Self {
+        Self(NonNull::from(conf))
+    }
+
     /// What holds there; asked for by the request that was there.
     pub(crate) fn conf<'r>(self, _request: &'r Request<'_>) -> &'r LocationConf {
         // SAFETY: a configuration outlives the requests that are served with it.
@@ -86,11 +93,6 @@ impl Location {
 pub(crate) struct KeptText(NonNull<ngx_str_t>);
 
 impl Request<'_> {
-    /// The location that the request is in now, to be remembered.
-    pub(crate) fn location(&self) -> Location {
-        Location(NonNull::from(self.location_conf()))
-    }
-
     /// Copies `text`, to be remembered with the request's state; `None` when there is no memory.
     pub(crate) fn keep(&self, text: &[u8]) -> Option<KeptText> {
         let text = self.copy_to_pool(text)?;

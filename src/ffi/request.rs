@@ -4,6 +4,7 @@ use core::marker::PhantomData;
 use core::ptr::{self, NonNull};
 use core::slice;
 
+use api_abuse_engine::source::network_of;
 use ngx::core::Pool;
 use ngx::ffi::{
     NGX_HTTP_GET, NGX_HTTP_VERSION_9, ngx_http_complex_value, ngx_http_core_loc_conf_t,
@@ -102,9 +103,9 @@ impl Request<'_> {
     }
 
     /// The client's address as NGINX knows it after realip and PROXY protocol: IPv6, or IPv4
-    /// mapped. `None` for a unix socket.
+    /// mapped; beside it the word for its network, [`network_of`]. `None` for a unix socket.
     #[inline]
-    pub(crate) fn address(&self) -> Option<[u8; 16]> {
+    pub(crate) fn address(&self) -> Option<([u8; 16], u64)> {
         // SAFETY: the connection lives as long as its request; sockaddr points to an address of
         // the family that its first field says.
         unsafe {
@@ -113,11 +114,13 @@ impl Request<'_> {
                 libc::AF_INET => {
                     let address = address.cast::<libc::sockaddr_in>().read_unaligned();
                     let address = u32::from_be(address.sin_addr.s_addr);
-                    Some((0xffff_0000_0000 | u128::from(address)).to_be_bytes())
+                    let network = 0xffff_0000_0000 | u64::from(address);
+                    Some((u128::from(network).to_be_bytes(), network))
                 }
                 libc::AF_INET6 => {
                     let address = address.cast::<libc::sockaddr_in6>().read_unaligned();
-                    Some(address.sin6_addr.s6_addr)
+                    let address = address.sin6_addr.s6_addr;
+                    Some((address, network_of(address)))
                 }
                 _ => None,
             }

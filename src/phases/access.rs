@@ -30,11 +30,11 @@ pub(crate) fn handle(request: &Request<'_>) -> Outcome {
 }
 
 fn judge(request: &Request<'_>, worker: &Worker) -> Outcome {
-    let Some(state) = RequestState::judge(request, worker) else { return Outcome::Pass };
+    let Some(state) = RequestState::judge_here(request, worker) else { return Outcome::Pass };
     if state.verdict != Verdict::Passed || request.location_conf().identity.is_some() {
         return act(request, state, worker);
     }
-    request.remember(&state);
+    request.remember(state);
     Outcome::Pass
 }
 
@@ -48,7 +48,7 @@ fn act(request: &Request<'_>, mut state: RequestState, worker: &Worker) -> Outco
     if state.verdict == Verdict::Passed {
         state.body = watch_body(request, worker);
     }
-    request.remember(&state);
+    request.remember(state);
     match state.verdict {
         Verdict::Denied => {
             request.add_header("Cache-Control", "no-store");

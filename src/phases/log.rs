@@ -30,26 +30,23 @@ pub(crate) fn handle(request: &Request<'_>) {
         return;
     }
     match request.state() {
-        Some(state) => record(request, state),
-        None => record_late(request),
+        Some(state) if state.session == 0 => push(request, state, request.unparsed_uri()),
+        Some(state) => push_in_session(request, state),
+        None => push_late(request),
     }
+}
+
+#[inline(never)]
+fn push_in_session(request: &Request<'_>, state: &RequestState) {
+    push(request, state, &without_session(request, state, request.unparsed_uri()));
 }
 
 /// A request that the access phase never saw.
 #[cold]
-fn record_late(request: &Request<'_>) {
+fn push_late(request: &Request<'_>) {
     let judged = worker::of(request, |worker| RequestState::judge(request, worker)).flatten();
     if let Some(state) = judged.map(RequestState::not_enforced) {
-        record(request, &state);
-    }
-}
-
-fn record(request: &Request<'_>, state: &RequestState) {
-    let uri = request.unparsed_uri();
-    if state.session == 0 {
-        push(request, state, uri);
-    } else {
-        push(request, state, &without_session(request, state, uri));
+        push_in_session(request, &state);
     }
 }
 
@@ -81,7 +78,7 @@ fn push(request: &Request<'_>, state: &RequestState, uri: &[u8]) {
                 blocking: u8::from(state.blocking),
                 ..Kinds::default()
             };
-            let mut flags = cut | state.client.flags | response_flags(request, status);
+            let mut flags = cut | response_flags(request, status);
             head.set(words::CREDENTIAL, 0);
             head.set(words::IDENTITY, 0);
             head.set(words::REFERER_HASH, 0);
@@ -90,8 +87,8 @@ fn push(request: &Request<'_>, state: &RequestState, uri: &[u8]) {
                 flags |= more.flags;
                 kinds.role = more.role;
             }
-            let header_count = state.client.header_count;
-            head.set(words::ANSWER, Answer { flags, status, header_count }.into());
+            let answer = Answer { flags, status, header_count: 0 };
+            head.set(words::ANSWER, state.client.facts | u64::from(answer));
             head.set(words::KINDS, kinds.into());
             end
         });
@@ -303,10 +300,11 @@ impl<'r> Referer<'r> {
             .into_iter()
             .find_map(|scheme| referer.strip_prefix(scheme));
         let Some(url) = url else { return Self::Elsewhere };
-        let end = url.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#'));
-        let (host, rest) = url.split_at(end.unwrap_or(url.len()));
-        let own = request.header(KnownHeader::Host);
-        if !own.is_some_and(|own| own.eq_ignore_ascii_case(host)) {
+        let own = request.header(KnownHeader::Host).unwrap_or_default();
+        let Some((host, rest)) = url.split_at_checked(own.len()) else { return Self::Elsewhere };
+        let ends = matches!(rest.first(), None | Some(b'/' | b'?' | b'#'));
+        // Mostly it is written as the client always writes it.
+        if own.is_empty() || !ends || host != own && !host.eq_ignore_ascii_case(own) {
             return Self::Elsewhere;
         }
         let end = rest.iter().position(|byte| matches!(byte, b'?' | b'#'));

@@ -21,6 +21,7 @@
 
 pub mod access_log;
 pub mod attack;
+pub mod callgrind;
 pub mod http;
 pub mod memory;
 pub mod metrics;

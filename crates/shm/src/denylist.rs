@@ -88,48 +88,41 @@ impl<'a> Denylist<'a> {
     }
 
     /// As [`Self::find`], of the first of these keys that has such an entry.
-    #[inline]
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "most find nothing, in few instructions")]
     pub fn find_first<const N: usize>(
         &self,
         keys: &[DenyKey; N],
         now_ms: u64,
     ) -> Option<DenyEntry> {
         // The words of all keys first, so that their cache misses overlap.
-        let places = keys.map(|key| self.seed.place(&key, self.tags.len()));
-        let tags = places
-            .map(|place| place.buckets.map(|bucket| self.tags[bucket].load(Ordering::Acquire)));
-        let mut found = None;
-        for ((key, place), tags) in keys.iter().zip(places).zip(tags) {
-            let matches = tags.map(|tags| matching(tags, place.tag));
-            if matches != [0; 2] && found.is_none() {
-                found = self.among(key, place.buckets, matches, now_ms);
-            }
+        let mut read = [([0; 2], 0); N];
+        for (read, key) in read.iter_mut().zip(keys) {
+            let Place { buckets: [first, second], tag } = self.seed.place(key, self.tags.len());
+            let tags = |bucket: usize| self.tags[bucket].load(Ordering::Acquire);
+            *read = ([tags(first), tags(second)], tag);
         }
-        found
+        let mut matches = 0;
+        for ([first, second], tag) in read {
+            matches |= matching(first, tag) | matching(second, tag);
+        }
+        if matches == 0 {
+            return None;
+        }
+        keys.iter().find_map(|key| self.among(key, now_ms))
     }
 
     /// The live entry of `key` among the slots whose tags match. Few look-ups come so far.
     #[cold]
-    fn among(
-        &self,
-        key: &DenyKey,
-        buckets: [usize; 2],
-        matches: [u64; 2],
-        now_ms: u64,
-    ) -> Option<DenyEntry> {
-        for (bucket, mut matches) in buckets.into_iter().zip(matches) {
-            while matches != 0 {
-                let slot = bucket * BUCKET + matches.trailing_zeros() as usize / 8;
-                matches &= matches - 1;
-                match self.entry(slot) {
-                    Some(entry) if entry.key == *key && entry.is_live(now_ms) => {
-                        return Some(entry);
-                    }
-                    _ => {}
-                }
-            }
-        }
-        None
+    fn among(&self, key: &DenyKey, now_ms: u64) -> Option<DenyEntry> {
+        let place = self.seed.place(key, self.tags.len());
+        let mut slots = place.slots().filter(|slot| {
+            tag_of(self.tags[slot / BUCKET].load(Ordering::Acquire), *slot) == place.tag
+        });
+        slots.find_map(|slot| {
+            let entry = self.entry(slot)?;
+            (entry.key == *key && entry.is_live(now_ms)).then_some(entry)
+        })
     }
 
     /// Takes a token of the entry of `key`, for a source that is to be slowed down and not denied.
@@ -188,7 +181,7 @@ impl<'a> Denylist<'a> {
 }
 
 /// The high bit of each byte of `tags` that equals `tag`. Bytes above a match may be set wrongly
-/// (the borrow of the subtraction): the entry decides anyway.
+/// (the borrow of the subtraction): what is zero has no match, and more is not asked.
 #[inline]
 fn matching(tags: u64, tag: u8) -> u64 {
     const LOW: u64 = 0x0101_0101_0101_0101;

@@ -1,31 +1,20 @@
 //! `make bench-instructions`: what the module costs a request, in instructions. With `--check`, whether
 //! that is more than it may be.
 //!
-//! Wall clock measures the machine as much as the code: on a shared one, ten percent up or down. So
-//! callgrind counts what NGINX executes for N and for 2N requests of a 1 KiB file over kept
-//! connections; the difference, divided by N, is free of starting and stopping, and repeats within a
-//! few instructions. The detector's thread is counted apart: it does not hold up a request.
+//! A request of a 1 KiB file over kept connections, as [`callgrind`] counts it. The detector's thread is
+//! counted apart: it does not hold up a request.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a benchmark fails loudly")]
 
-use std::fs;
-use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
+use api_abuse_tests::callgrind::{self, Instructions};
 use api_abuse_tests::nginx::Site;
 use api_abuse_tests::sites::{ZONE, neighbour};
 
-/// Requests of the shorter run; the longer one makes twice as many.
+/// Requests that are measured.
 const REQUESTS: u64 = 3_000;
 /// Clients that share them; each is a source of its own.
 const CLIENTS: u16 = 10;
-
-const CALLGRIND: [&str; 5] = [
-    "valgrind",
-    "--quiet",
-    "--tool=callgrind",
-    "--separate-threads=yes",
-    "--callgrind-out-file=@home@/callgrind",
-];
 
 /// An NGINX to measure.
 struct Subject {
@@ -67,7 +56,7 @@ const SUBJECTS: [Subject; 5] = [
         module: true,
         http: ZONE,
         location: "api_abuse shop; api_abuse_mode block;",
-        bound: Some(1913.0),
+        bound: Some(1125.0),
     },
 ];
 
@@ -87,9 +76,7 @@ fn main() -> ExitCode {
         if check && subject.bound.is_none() && bare.is_some() {
             continue;
         }
-        let (short, long) = (measure(subject, REQUESTS), measure(subject, 2 * REQUESTS));
-        let request = (long.request - short.request) / REQUESTS as f64;
-        let others = (long.others - short.others) / REQUESTS as f64;
+        let Instructions { request, others } = measure(subject);
         let added = request - *bare.get_or_insert(request);
         println!("{:<26} {request:>10.0} {added:>+10.0} {others:>12.0}", subject.name);
         if let Some(bound) = subject.bound.filter(|bound| check && added > *bound) {
@@ -100,45 +87,20 @@ fn main() -> ExitCode {
     ExitCode::from(u8::from(exceeded))
 }
 
-/// Instructions of the thread that serves, and of all others.
-struct Measured {
-    request: f64,
-    others: f64,
-}
-
-fn measure(subject: &Subject, requests: u64) -> Measured {
+fn measure(subject: &Subject) -> Instructions {
     let Subject { name, module, http, location, .. } = *subject;
     let mut site = Site::new(&format!(
         "access_log off; keepalive_requests 1000000; {http}\n\
          server {{ listen @listen@; location / {{ root html; {location} }} }}"
     ));
     site.module = module;
-    let nginx = site
-        .main("master_process off;")
-        .workers(1)
-        .under(&CALLGRIND)
-        .file("html/1k.bin", [b'x'; 1024])
-        .start();
-    for host in 1..=CLIENTS {
-        let mut client = nginx.client_from(neighbour(host));
-        for _ in 0..requests / u64::from(CLIENTS) {
-            assert_eq!(client.get("/1k.bin").unwrap().status, 200, "{name}");
+    let site = site.file("html/1k.bin", [b'x'; 1024]);
+    callgrind::measure(&site, REQUESTS, |nginx, requests| {
+        for host in 1..=CLIENTS {
+            let mut client = nginx.client_from(neighbour(host));
+            for _ in 0..requests / u64::from(CLIENTS) {
+                assert_eq!(client.get("/1k.bin").unwrap().status, 200, "{name}");
+            }
         }
-    }
-    nginx.finish_and_read(read_counts)
-}
-
-/// Reads the totals that callgrind left: one file for each thread, numbered from 1.
-fn read_counts(home: &Path) -> Measured {
-    let mut measured = Measured { request: 0.0, others: 0.0 };
-    for file in fs::read_dir(home).unwrap().map(|entry| entry.unwrap().path()) {
-        let name = file.file_name().unwrap().to_string_lossy().into_owned();
-        let Some(thread) = name.strip_prefix("callgrind-") else { continue };
-        let text = fs::read_to_string(&file).unwrap();
-        let totals = text.lines().find_map(|line| line.strip_prefix("totals: ")).unwrap_or("0");
-        let count: f64 = totals.trim().parse().unwrap();
-        if thread == "01" { measured.request += count } else { measured.others += count }
-    }
-    assert!(measured.request > 0.0, "callgrind counted nothing in {}", home.display());
-    measured
+    })
 }

@@ -128,9 +128,8 @@ impl Seed {
         let hash = fold(here ^ key.discriminator ^ c, d ^ u64::from(key.kind));
         let mask = buckets - 1;
         let first = hash as usize & mask;
-        let second = (hash >> 28) as usize & mask;
         // Two different buckets, unless there is only one.
-        let second = if first == second { second ^ (1 & mask) } else { second };
+        let second = (first ^ ((hash >> 28) as usize | 1)) & mask;
         Place { buckets: [first, second], tag: ((hash >> 56) as u8).max(1) }
     }
 }
