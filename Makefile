@@ -232,6 +232,12 @@ evaluate: ## writes docs/evaluation.md: detection and false convictions, from a 
 	$(TARGET)/release/api-abuse simulate --scenario all --seed $(EVALUATION_SEED) \
 		--runs 100 --runs-single 400 --markdown --ablation > docs/evaluation.md
 
+.PHONY: calibrate
+calibrate: ## what evidence means, from the simulator: writes crates/engine/src/fusion/confidence.rs
+	cargo build --release -p api-abuse
+	$(TARGET)/release/api-abuse simulate --calibrate --seed 21 --population 6000 --days 5 --runs 2 > $(TARGET)/confidence.rs
+	mv $(TARGET)/confidence.rs crates/engine/src/fusion/confidence.rs
+
 .PHONY: train
 TRAIN_SEED ?= 11
 train: ## trains the engine's linear models on the simulator and writes crates/engine/src/learned/scorers.rs

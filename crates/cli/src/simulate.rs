@@ -9,6 +9,7 @@
 mod ablation;
 mod attack;
 mod benign;
+mod calibrate;
 mod details;
 mod ledger;
 mod outcome;
@@ -80,6 +81,9 @@ pub(crate) struct Arguments {
     /// The engine's linear models, as Rust: seeds N and N+1, tested on the next
     #[arg(long, conflicts_with_all = ["json", "markdown"])]
     train: bool,
+    /// What evidence means, as Rust: seeds N to N+2
+    #[arg(long, conflicts_with_all = ["json", "markdown", "train"])]
+    calibrate: bool,
 }
 
 /// What is to be simulated.
@@ -104,8 +108,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     {
         return Err(Failure::Usage("nothing to simulate".to_owned()));
     }
-    if arguments.train {
-        let table = train(arguments)?;
+    if arguments.train || arguments.calibrate {
+        let table = if arguments.train { train(arguments) } else { calibrate(arguments) }?;
         return out.write_all(table.as_bytes()).and_then(|()| out.flush()).map_err(written);
     }
     let selection = select(&arguments.scenario)?;
@@ -167,6 +171,16 @@ fn train(arguments: &Arguments) -> Result<String, Failure> {
         "api-abuse simulate --train --seed {seed} --population {population} --days {days} --runs {runs}"
     );
     train::table(&plan, &command, |text| eprintln!("{text}"))
+}
+
+/// Says what evidence means.
+fn calibrate(arguments: &Arguments) -> Result<String, Failure> {
+    let Arguments { seed, population, days, runs, .. } = *arguments;
+    let plan = calibrate::Plan { seeds: (seed..seed + 3).collect(), population, days, runs };
+    let command = format!(
+        "api-abuse simulate --calibrate --seed {seed} --population {population} --days {days} --runs {runs}"
+    );
+    calibrate::table(&plan, &command, |text| eprintln!("{text}"))
 }
 
 /// The names that `--scenario` takes.

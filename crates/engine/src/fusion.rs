@@ -3,6 +3,13 @@
 use crate::Threat;
 use crate::sources::Source;
 
+pub mod confidence;
+
+/// Steps of evidence for which a confidence is known.
+pub const CONFIDENCE_STEPS: usize = 64;
+/// Nats of a step.
+pub const CONFIDENCE_STEP: f32 = 0.5;
+
 /// How careful a conviction is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -86,11 +93,11 @@ impl Fusion {
         Threat::ALL[best]
     }
 
-    /// Confidence, 0 to 100: 95 at the threshold of `normal`, approaching 100 as the evidence
-    /// grows; `1 − 0.05^(E/h)`.
+    /// Confidence, per cent: of the sources whose evidence comes so far, as many are attackers, where
+    /// one in a thousand is. Measured on the simulator ([`confidence`]); between steps, the lower.
     pub fn confidence(&self) -> u8 {
-        let h = Sensitivity::Normal.threshold();
-        (100.0 * (1.0 - 0.05f32.powf(self.evidence.max(0.0) / h))) as u8
+        let step = (self.evidence / CONFIDENCE_STEP).max(0.0) as usize;
+        confidence::CONFIDENCE[step.min(CONFIDENCE_STEPS - 1)]
     }
 }
 
@@ -116,5 +123,18 @@ mod tests {
         assert!((fusion.evidence - (30.0 - 8f32.ln())).abs() < 1e-3);
         assert!((fusion.shares.iter().sum::<f32>() - 1.0).abs() < 1e-5);
         assert!(fusion.confidence() >= 95);
+    }
+
+    #[test]
+    fn confidence_is_what_was_measured() {
+        let at = |evidence| Fusion { evidence, shares: [0.125; 8] }.confidence();
+        assert!(
+            confidence::CONFIDENCE.is_sorted() && confidence::CONFIDENCE.iter().all(|&it| it < 100)
+        );
+        assert!(confidence::SAMPLES.iter().all(|&count| count > 200), "run `make calibrate`");
+        assert!(confidence::COMMAND.contains("--calibrate") && !confidence::SEEDS.is_empty());
+        assert!(at(-1.0) < 5 && at(0.0) < 5 && at(f32::NAN) < 5, "nobody stands out");
+        assert!(at(Sensitivity::Paranoid.threshold()) >= 90);
+        assert!(at(Sensitivity::Normal.threshold()) >= 95 && at(1e9) >= 99);
     }
 }

@@ -16,10 +16,10 @@
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::detectors::Measure;
-use crate::engine::Engine;
-use crate::fusion::Sensitivity;
+use crate::engine::{Engine, source_hash};
+use crate::fusion::{Fusion, Sensitivity};
 use crate::sources::Source;
-use crate::{SourceKind, Threat};
+use crate::{SourceKey, SourceKind, Threat};
 
 pub mod features;
 pub mod forest;
@@ -111,6 +111,12 @@ impl Engine<'_> {
         self.sources.iter().filter(|source| source.kind == SourceKind::Client as u8)
     }
 
+    /// The evidence against a source, nats; `None` when it is not remembered.
+    pub fn evidence(&self, application: u64, key: SourceKey) -> Option<f32> {
+        let slot = self.sources.find(source_hash(application, key))?;
+        Some(Fusion::of(self.sources.get(slot)).evidence)
+    }
+
     /// At a checkpoint of a client, lets the models look at it; a well-behaved one then teaches the
     /// forest, unless the record's sources are under suspicion.
     pub(crate) fn reconsider(&mut self, client: Option<usize>, now_ms: u64, teaches: bool) {
@@ -181,7 +187,6 @@ fn beyond(normal: f32, steps: u8) -> f32 {
 mod tests {
     use super::*;
     use crate::evidence::Walks;
-    use crate::fusion::Fusion;
 
     #[test]
     fn models_alone_convict_nobody() {

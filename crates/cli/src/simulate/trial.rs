@@ -20,7 +20,7 @@ use super::random::Random;
 use super::scenario::Scenario;
 use super::shop::Shop;
 use super::source::Class;
-use super::world::{DAY_MS, HOUR_MS, Tune, World};
+use super::world::{DAY_MS, HOUR_MS, Peak, Tune, World};
 
 /// Population that attacks hide among, at most.
 const BACKGROUND: u64 = 3000;
@@ -61,6 +61,8 @@ pub(super) struct Run {
     /// Evidence of the first conviction of a member.
     pub(super) example: Option<Value>,
     pub(super) ledger: Ledger,
+    /// See [`World::take_peaks`].
+    pub(super) peaks: Vec<Peak>,
 }
 
 /// The benign population over days.
@@ -97,6 +99,22 @@ pub(super) fn watch_benign(
     look: impl FnMut(&World<'_>, u64),
 ) -> Result<(), Failure> {
     benign(seed, population, days, None, WATCHED_BYTES, WATCH, look).map(|_| ())
+}
+
+/// How far the evidence against each benign source came on each day, and requests of all.
+pub(super) fn benign_peaks(
+    seed: u64,
+    population: u64,
+    days: u64,
+) -> Result<(Vec<Peak>, u64), Failure> {
+    let mut memory = Memory::new(WATCHED_BYTES);
+    let mut world = world(&mut memory, seed, population, 0, WATCH)?;
+    let (identity, behaviour) = (seed, seed ^ 0xbe4a_71c5);
+    let setup =
+        Setup { population, only: None, events: true, busy_login: false, identity, behaviour };
+    populate(&mut world, setup);
+    world.run(days * DAY_MS, |_| false);
+    Ok((world.take_peaks(), world.ledger.requests))
 }
 
 fn world(
@@ -225,7 +243,8 @@ impl Learned {
         world.spawn(begin_ms, attack);
         let longest_ms = if self.busy_login { LONGEST_BUSY_MS } else { LONGEST_MS };
         world.run(begin_ms + longest_ms, |world| look(world) || world.ledger.attack.over);
-        Ok(outcome(scenario, world.ledger))
+        let peaks = world.take_peaks();
+        Ok(outcome(scenario, world.ledger, peaks))
     }
 }
 
@@ -234,7 +253,7 @@ fn setup(population: u64, busy_login: bool, [identity, behaviour]: [u64; 2]) -> 
 }
 
 /// Reads a run off the ledger.
-fn outcome(scenario: &Scenario, ledger: Ledger) -> Run {
+fn outcome(scenario: &Scenario, ledger: Ledger, peaks: Vec<Peak>) -> Run {
     let tally: &Tally = &ledger.attack;
     let needed = tally.members.div_ceil(2).max(1) as usize;
     let convicted = tally.convictions.len() as f64;
@@ -256,5 +275,6 @@ fn outcome(scenario: &Scenario, ledger: Ledger) -> Run {
         wrong,
         example,
         ledger,
+        peaks,
     }
 }

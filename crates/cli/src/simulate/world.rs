@@ -9,7 +9,8 @@ use api_abuse_engine::learned::Models;
 use api_abuse_engine::policy::{Reaction, ThreatPolicy};
 use api_abuse_engine::profiles::Feature;
 use api_abuse_engine::record::{Method, RecordHead, Verdict, flags};
-use api_abuse_engine::{Config, Decision, Engine, RequestRecord, SourceKind};
+use api_abuse_engine::{Config, Decision, Engine, RequestRecord, SourceKey, SourceKind};
+use hashbrown::HashMap;
 
 use super::ledger::{Conviction, Ledger};
 use super::random::Random;
@@ -66,6 +67,15 @@ pub(super) struct Reply {
     pub(super) denied: bool,
 }
 
+/// The highest evidence of a source on a day.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peak {
+    pub(super) class: Class,
+    who: u32,
+    day: u32,
+    pub(super) nats: f32,
+}
+
 /// The simulation.
 pub(super) struct World<'m> {
     engine: Engine<'m>,
@@ -79,6 +89,11 @@ pub(super) struct World<'m> {
     pub(super) ledger: Ledger,
     denials: Denials,
     decisions: Vec<Decision>,
+    /// Of each source the day that is on, where nobody is denied.
+    peaks: HashMap<u32, Peak>,
+    /// Days that are over.
+    past: Vec<Peak>,
+    watch: bool,
     /// Answers vary by chance of their own.
     random: Random,
     agents: Vec<Option<Box<dyn Agent>>>,
@@ -122,6 +137,9 @@ impl<'m> World<'m> {
             ledger: Ledger::default(),
             denials,
             decisions: Vec::new(),
+            peaks: HashMap::new(),
+            past: Vec::new(),
+            watch: tune.watch,
             random: Random::new(seed ^ now_ms),
             agents: Vec::new(),
             free: Vec::new(),
@@ -206,11 +224,36 @@ impl<'m> World<'m> {
         let status = record.head.status;
         self.engine.turn([record], self.now_ms, &mut self.decisions);
         self.count(who, denial.is_some());
+        if self.watch {
+            self.note_peak(who);
+        }
         for decision in std::mem::take(&mut self.decisions) {
             self.denials.add(&decision);
             self.book(&decision);
         }
         Reply { status, denied: denial.is_some() }
+    }
+
+    /// Notes how far the evidence against a source has come today.
+    fn note_peak(&mut self, who: u32) {
+        let source = &self.sources[who as usize];
+        let key = SourceKey::client(source.address, source.fingerprint);
+        let nats = self.engine.evidence(self.application, key).unwrap_or(0.0);
+        let day = (self.now_ms / DAY_MS) as u32;
+        let fresh = Peak { class: source.class, who, day, nats };
+        let peak = self.peaks.entry(who).or_insert(fresh);
+        if peak.day != day {
+            self.past.push(std::mem::replace(peak, fresh));
+        }
+        peak.nats = peak.nats.max(nats);
+    }
+
+    /// The highest evidence of each source on each day, where nobody is denied.
+    pub(super) fn take_peaks(&mut self) -> Vec<Peak> {
+        let mut peaks = std::mem::take(&mut self.past);
+        peaks.extend(std::mem::take(&mut self.peaks).into_values());
+        peaks.sort_by_key(|peak| (peak.day, peak.who));
+        peaks
     }
 
     fn head(&self, who: u32, request: &Request<'_>, answer: &Answer) -> RecordHead {

@@ -87,6 +87,9 @@ pub struct Rates {
     pub machines: [f32; 4],
     /// The fastest benign source that looks at other things between posts.
     pub reader: f32,
+    /// So many other requests still count for the posts after the next one: people who share a client
+    /// look around at the same time, and then post one right after the other.
+    pub kept: u16,
 }
 
 /// Takes in one event; its log likelihood ratios.
@@ -95,7 +98,8 @@ pub fn event(posts: &mut Posts, others: &mut u16, now_ms: u64, rates: &Rates) ->
     let first = posts.count == 0;
     posts.last_ms = now_ms;
     posts.count = posts.count.saturating_add(1);
-    let reads = core::mem::take(others) >= READS;
+    let reads = *others >= READS;
+    *others = others.saturating_sub(READS).min(rates.kept);
     if first {
         return None;
     }
@@ -133,6 +137,9 @@ mod tests {
     use super::*;
     use crate::evidence::Walks;
 
+    const ONCE_A_MINUTE: Rates =
+        Rates { benign: 0.04, machines: [0.4, 6.0, 400.0, 3000.0], reader: 60.0, kept: 30 };
+
     fn evidence(rates: &Rates, gap_ms: u64, events: u64) -> f32 {
         let (mut posts, mut walks) = (Posts::default(), Walks::default());
         for n in 0..events {
@@ -145,9 +152,27 @@ mod tests {
 
     #[test]
     fn a_machine_gains_and_a_person_does_not() {
-        let rates = Rates { benign: 6.0, machines: [30.0, 120.0, 600.0, 2400.0], reader: 60.0 };
+        let rates =
+            Rates { benign: 6.0, machines: [30.0, 120.0, 600.0, 2400.0], reader: 60.0, kept: 0 };
         assert!(evidence(&rates, 500, 15) > 20.0);
         assert!(evidence(&rates, 60_000, 40) > 20.0, "once a minute, for long");
         assert!(evidence(&rates, 1_200_000, 200) < 3.0, "three an hour, for days");
+    }
+
+    /// Ten people behind one client look around together, then post within seconds of each other.
+    #[test]
+    fn what_people_looked_at_together_counts_for_each() {
+        let evidence = |kept, looked: u16| {
+            let rates = Rates { kept, ..ONCE_A_MINUTE };
+            let (mut posts, mut walks, mut others) = (Posts::default(), Walks::default(), looked);
+            for n in 0..10 {
+                if let Some(ratios) = event(&mut posts, &mut others, 1 + n * 5000, &rates) {
+                    walks.step(&ratios);
+                }
+            }
+            walks.evidence()
+        };
+        assert!(evidence(30, 40) < 15.0);
+        assert!(evidence(0, 40) > 20.0 && evidence(30, 0) > 20.0 && evidence(30, 6) > 20.0);
     }
 }

@@ -13,7 +13,7 @@ use crate::sources::Source;
 /// Six hundred an hour, one in six seconds, from somebody who only writes: a lively chat; no more from
 /// somebody who reads.
 const RATES: Rates =
-    Rates { benign: 600.0, machines: [1800.0, 4000.0, 15_000.0, 60_000.0], reader: 600.0 };
+    Rates { benign: 600.0, machines: [1800.0, 4000.0, 15_000.0, 60_000.0], reader: 600.0, kept: 0 };
 
 /// How many times the null of posts a day spammers write; one that is beyond the null weighs the
 /// logarithm.
