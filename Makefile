@@ -225,6 +225,10 @@ bench-instructions: build ## instructions that the module adds to a request, by 
 	cargo build --release -p api-abuse-tests --bin bench_instructions
 	$(TARGET)/release/bench_instructions
 
+.PHONY: bench-api
+bench-api: build ## the console with 100,000 denials: how soon it answers, how long a worker is held up
+	cargo test -p api-abuse-tests --test many_denials -- --ignored --nocapture
+
 .PHONY: evaluate
 EVALUATION_SEED ?= 2002
 evaluate: ## writes docs/evaluation.md: detection and false convictions, from a seed no code was tuned on
