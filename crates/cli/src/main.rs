@@ -23,9 +23,13 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+/// For the end of the help and of the man page.
+const EXIT_STATUS: &str = "Exit status: 0 done; 1 nothing could be read or written, or NGINX refused; \
+    2 the arguments make no sense; 3 no NGINX answered";
+
 /// API Abuse Prevention for NGINX, from a terminal.
 #[derive(Debug, Parser)]
-#[command(name = "api-abuse", version, about)]
+#[command(name = "api-abuse", version, about, after_help = EXIT_STATUS)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

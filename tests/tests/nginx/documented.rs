@@ -1,4 +1,4 @@
-//! Every configuration in the documentation is one that NGINX takes.
+//! Every configuration in the documentation is one that NGINX takes, and its links lead somewhere.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -100,4 +100,45 @@ fn what_is_wrong_is_found() {
     for block in ["api_abuse_zoen abuse:16m;", "location / { api_abuse_mode deny; }", "server {"] {
         assert!(refused(block).is_some(), "{block}");
     }
+}
+
+/// Names of the headings of a page, as GitHub makes anchors of them.
+fn anchors(page: &Path) -> Vec<String> {
+    let text = fs::read_to_string(page).unwrap();
+    let headings = text.lines().filter_map(|line| line.trim_start_matches('#').strip_prefix(' '));
+    let kept = |letter: &char| letter.is_alphanumeric() || "-_ ".contains(*letter);
+    let name = |heading: &str| heading.to_lowercase().chars().filter(kept).collect::<String>();
+    headings.map(|heading| name(heading).replace(' ', "-")).collect()
+}
+
+/// What is wrong with a link of a page.
+fn broken(page: &Path, link: &str) -> Option<String> {
+    if link.starts_with("https://") {
+        return None;
+    }
+    let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+    let to = if file.is_empty() { page.to_owned() } else { page.parent().unwrap().join(file) };
+    let found =
+        to.exists() && (anchor.is_empty() || anchors(&to).iter().any(|name| name == anchor));
+    (!found).then(|| format!("{}: {link}", page.display()))
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let mut links = 0;
+    let mut wrong = Vec::new();
+    for page in pages() {
+        let text = fs::read_to_string(&page).unwrap();
+        for (_, rest) in text.match_indices("](").map(|(at, _)| text.split_at(at + 2)) {
+            links += 1;
+            wrong.extend(broken(&page, rest.split(')').next().unwrap()));
+        }
+    }
+    assert!(links > 60, "{links} links");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
+    assert!(broken(&readme, "docs/cli.md#changes").is_none());
+    assert!(
+        broken(&readme, "docs/cli.md#nothing").is_some() && broken(&readme, "docs/x.md").is_some()
+    );
 }

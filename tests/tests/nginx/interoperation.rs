@@ -115,13 +115,23 @@ fn nftables_takes_the_denials_of_addresses() {
     let url = format!("http://{}/abuse/", nginx.address);
     let directory = program().parent().unwrap().to_owned();
     let path = format!("{}:{}", directory.display(), std::env::var("PATH").unwrap());
+    // Even to look, nft needs a network of its own or the right to change this one.
+    let nft =
+        |rules: &str| run(Command::new("unshare").args(["-rn", "nft", "-c", "-f", "-"]), rules);
+    let checks = nft("table inet nothing {}\n").0;
+    if checks {
+        assert!(!nft("table inet nothing {").0, "nft finds what is wrong");
+    } else {
+        println!("skipped: nft cannot check anything here");
+    }
     let export = || {
         let mut command = Command::new(docs().join("recipes/api-abuse-nftables"));
         let (well, text) = run(command.env("API_ABUSE_URL", &url).env("PATH", &path), "");
         assert!(well, "{text}");
-        let (well, said) =
-            run(Command::new("unshare").args(["-rn", "nft", "-c", "-f", "-"]), &text);
-        assert!(well, "{said}: {text}");
+        if checks {
+            let (well, said) = nft(&text);
+            assert!(well, "{said}: {text}");
+        }
         text
     };
     assert!(!export().contains("elements"));
