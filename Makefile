@@ -220,6 +220,11 @@ check-instructions: build ## that the module adds no more instructions to a requ
 	cargo build --release -p api-abuse-tests --bin bench_instructions
 	$(TARGET)/release/bench_instructions --check
 
+.PHONY: bench-detector
+bench-detector: ## nanoseconds a record, bytes a source; lines a second of replay, and of GoAccess if it is there
+	cargo bench -p api-abuse-engine
+	cargo bench -p api-abuse
+
 .PHONY: bench-instructions
 bench-instructions: build ## instructions that the module adds to a request, by callgrind
 	cargo build --release -p api-abuse-tests --bin bench_instructions

@@ -155,8 +155,11 @@ impl<'m> Endpoints<'m> {
                 None => Self::lookup(at, any, true),
             };
         }
-        let siblings =
-            self.siblings(at.template, step.extension, served.is_some() && found.index.is_none());
+        // Who is served what is known needs no others to be told from.
+        let siblings = match (served, found.index) {
+            (Some(_), Some(_)) => 0,
+            _ => self.siblings(at.template, step.extension, served.is_some()),
+        };
         let next = match served {
             Some(source) => {
                 self.visit(at, found, Token::Literal, target.text(step), source, now_ms)

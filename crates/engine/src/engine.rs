@@ -154,10 +154,10 @@ impl<'m> Engine<'m> {
         let slots = self.slots(record, keys);
         let mut held = false;
         let mut spared = false;
-        for slot in slots.all() {
+        slots.all().for_each(|slot| {
             held |= self.arrive(slot, now_ms);
             spared |= self.sources.get(slot).is(Hold::Spared, now_ms);
-        }
+        });
         self.count_client(record, application, held || spared);
         if held {
             self.count_convicted(slots.address);
@@ -174,9 +174,7 @@ impl<'m> Engine<'m> {
         let Some(mut facts) = self.facts(record, keys, pair, standing) else { return };
         facts.null = self.null(&facts, application, now_ms, ready);
         let count = facts.count(record);
-        for slot in slots.all() {
-            self.observe(slot, record, &facts, &count);
-        }
+        slots.all().for_each(|slot| self.observe(slot, record, &facts, &count));
         self.reconsider(slots.client, now_ms, standing.teaches);
         self.vouch(slots);
         self.learn(slots, record, &facts, application, ready);
@@ -283,12 +281,11 @@ impl<'m> Engine<'m> {
             null,
         };
         let mut evidence = 0.0f32;
-        let judged = self.config.detectors & facts.threats;
-        for (threat, _, observe) in
-            DETECTORS.into_iter().filter(|row| judged & (1 << row.0 as u8) != 0)
-        {
+        let mut judged = self.config.detectors & facts.threats;
+        while let Some((threat, _, observe)) = DETECTORS.get(judged.trailing_zeros() as usize) {
+            judged &= judged - 1;
             if let Some(ratios) = observe(&event, source) {
-                source.walks[threat as usize].step(&ratios);
+                source.walks[*threat as usize].step(&ratios);
                 evidence = evidence.max(strongest(&ratios));
             }
         }
@@ -348,7 +345,7 @@ pub(crate) struct Slots {
 impl Slots {
     /// Those that there are, the narrowest first.
     pub(crate) fn all(self) -> impl Iterator<Item = usize> {
-        [self.session, self.client, self.address].into_iter().flatten()
+        self.session.into_iter().chain(self.client).chain(self.address)
     }
 }
 

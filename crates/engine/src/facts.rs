@@ -114,7 +114,7 @@ impl Engine<'_> {
         let interface = role::is_interface(path);
         let member =
             if login_outage { None } else { self.member(record, slots, attempt, interface) };
-        let number = object::number(path, record.query, &endpoint);
+        let number = object::number(target.number, record.query, &endpoint);
         let collected = record.method() == Method::Get
             && !matches!(role, Role::Static | Role::Login)
             && (endpoint.object || page || number.is_some());

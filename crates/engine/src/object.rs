@@ -260,16 +260,22 @@ fn bucket_of(count: u16) -> usize {
     ((16 - count.leading_zeros()) as usize).min(BUCKETS - 1)
 }
 
-/// The identifier that a request names, where it is a number: in the path (`/items/42`,
-/// `/products/42.html`) or as the first numeric argument (`?page=3`, `?id=42`).
-pub fn number(path: &Path, query: &[u8], endpoint: &Resolved) -> Option<u64> {
-    let digits = |text: &[u8]| {
-        let number = text.iter().take_while(|b| b.is_ascii_digit()).count();
-        let text = core::str::from_utf8(&text[..number]).ok()?;
-        text.parse::<u64>().ok()
-    };
-    if endpoint.object && Token::of(path.last()).0 == Token::Int {
-        return digits(path.last());
+fn digits(text: &[u8]) -> Option<u64> {
+    let number = text.iter().take_while(|b| b.is_ascii_digit()).count();
+    core::str::from_utf8(&text[..number]).ok()?.parse().ok()
+}
+
+/// What the last segment of a path is, where it is a number; `Some(None)` when that is too large.
+pub fn last_number(path: &Path) -> Option<Option<u64>> {
+    let last = path.last();
+    (Token::of(last).0 == Token::Int).then(|| digits(last))
+}
+
+/// The identifier that a request names, where it is a number: in the path, whose [`last_number`] this
+/// is (`/items/42`, `/products/42.html`), or as the first numeric argument (`?page=3`, `?id=42`).
+pub fn number(last: Option<Option<u64>>, query: &[u8], endpoint: &Resolved) -> Option<u64> {
+    if let (true, Some(last)) = (endpoint.object, last) {
+        return last;
     }
     query
         .split(|&b| b == b'&')
@@ -351,7 +357,7 @@ mod tests {
         let object = Resolved { template: 1, group: 1, known: true, object: true, siblings: 0 };
         let page = Resolved { object: false, ..object };
         let of = |path: &str, query: &str, endpoint| {
-            number(&Path::new(path.as_bytes()), query.as_bytes(), endpoint)
+            number(last_number(&Path::new(path.as_bytes())), query.as_bytes(), endpoint)
         };
         assert_eq!(of("/items/42", "", &object), Some(42));
         assert_eq!(of("/products/7.html", "", &object), Some(7));

@@ -7,15 +7,17 @@
 
 use crate::detectors::patterns::{Patterns, declares_crawler};
 use crate::hash::Seed;
+use crate::object::last_number;
 use crate::path::{MAX_SEGMENTS, Path, extension};
 use crate::record::RequestRecord;
 use crate::role::Role;
 use crate::token::Token;
 
 /// Paths that are remembered, a power of two.
-const PATHS: usize = 4096;
-/// The same for User-Agents.
+const PATHS: usize = 16_384;
+/// User-Agents that are remembered, in groups of which the one that was worked out first gives way.
 const AGENTS: usize = 1024;
+const GROUP: usize = 4;
 
 /// A path, and what it says.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +28,8 @@ pub struct Target {
     pub role: Role,
     /// An attack by itself.
     pub attack: bool,
+    /// What its last segment is where that is a number: see [`crate::object::number`].
+    pub number: Option<Option<u64>>,
     steps: [Step; MAX_SEGMENTS],
     depth: u8,
 }
@@ -64,7 +68,9 @@ impl Target {
         let path = Path::new(raw);
         let role = patterns.role_of(&path);
         let attack = patterns.is_attacked_path(&path, raw);
-        let mut target = Self { path, role, attack, steps: [Self::NONE; MAX_SEGMENTS], depth: 0 };
+        let steps = [Self::NONE; MAX_SEGMENTS];
+        let mut target = Self { path, role, attack, number: None, steps, depth: 0 };
+        target.number = last_number(&target.path);
         target.take_steps(seed);
         target
     }
@@ -72,7 +78,8 @@ impl Target {
     /// A path without a role: for the tree of templates alone.
     pub fn plain(raw: &[u8], seed: Seed) -> Self {
         let (path, steps) = (Path::new(raw), [Self::NONE; MAX_SEGMENTS]);
-        let mut target = Self { path, role: Role::Auto, attack: false, steps, depth: 0 };
+        let role = Role::Auto;
+        let mut target = Self { path, role, attack: false, number: None, steps, depth: 0 };
         target.take_steps(seed);
         target
     }
@@ -115,10 +122,10 @@ impl Target {
 /// What is remembered.
 #[derive(Debug, Default)]
 pub(crate) struct Targets {
-    /// Keys of `paths`, close together.
-    keys: Vec<u64>,
+    /// For each slot the key of its path and where that is among `paths`, which grow as they are needed.
+    keys: Vec<(u64, u32)>,
     paths: Vec<Target>,
-    agents: Vec<Agent>,
+    agents: Vec<[Agent; GROUP]>,
 }
 
 impl Targets {
@@ -130,28 +137,33 @@ impl Targets {
         patterns: &Patterns,
         seed: Seed,
     ) -> &Target {
-        if self.paths.is_empty() {
-            self.keys = vec![0; PATHS];
-            self.paths = vec![Target::plain(b"/", seed); PATHS];
+        if self.keys.is_empty() {
+            self.keys = vec![(0, u32::MAX); PATHS];
         }
-        let slot = key as usize % PATHS;
-        if self.keys[slot] != key {
-            self.keys[slot] = key;
-            self.paths[slot] = Target::new(record.path, patterns, seed);
+        let (known, at) = &mut self.keys[key as usize % PATHS];
+        if *known != key {
+            let target = Target::new(record.path, patterns, seed);
+            if let Some(place) = self.paths.get_mut(*at as usize) {
+                *place = target;
+            } else {
+                *at = self.paths.len() as u32;
+                self.paths.push(target);
+            }
+            *known = key;
         }
-        &self.paths[slot]
+        &self.paths[*at as usize]
     }
 
     /// Reads what is remembered of a record: see [`crate::Engine::approach`].
     pub(crate) fn approach(&self, path: u64, agent: u64) -> u64 {
-        let slot = path as usize % PATHS;
-        let agent = self.agents.get(agent as usize % AGENTS);
-        let agent = agent.map_or(0, |agent| agent.key);
+        let agent = self.agents.get(agent as usize % (AGENTS / GROUP));
+        let agent = agent.map_or(0, |group| group[0].key);
+        let at = self.keys.get(path as usize % PATHS).map_or(u32::MAX, |slot| slot.1);
         // The head of the segments, and what stands behind them.
-        let path = self.paths.get(slot).map_or(0, |target| {
+        let path = self.paths.get(at as usize).map_or(0, |target| {
             target.steps[0].name ^ target.steps[3].name ^ u64::from(target.depth)
         });
-        agent ^ path ^ self.keys.get(slot).copied().unwrap_or(0)
+        agent ^ path
     }
 
     /// What the User-Agent of a record says; `key` is its hash.
@@ -162,17 +174,19 @@ impl Targets {
         patterns: &Patterns,
     ) -> Agent {
         if self.agents.is_empty() {
-            self.agents = vec![Agent::default(); AGENTS];
+            self.agents = vec![[Agent::default(); GROUP]; AGENTS / GROUP];
         }
-        let slot = &mut self.agents[key as usize % AGENTS];
-        if slot.key != key {
-            *slot = Agent {
-                key,
-                crawler: declares_crawler(record.user_agent),
-                attack: patterns.is_attacking_agent(record.user_agent),
-            };
+        let group = &mut self.agents[key as usize % (AGENTS / GROUP)];
+        if let Some(known) = group.iter().find(|agent| agent.key == key) {
+            return *known;
         }
-        *slot
+        group.rotate_right(1);
+        group[0] = Agent {
+            key,
+            crawler: declares_crawler(record.user_agent),
+            attack: patterns.is_attacking_agent(record.user_agent),
+        };
+        group[0]
     }
 }
 
@@ -189,7 +203,7 @@ mod tests {
         let mut targets = Targets::default();
         let mut checked = 0;
         for round in 0..2 {
-            for n in 0..3 * PATHS {
+            for n in 0..2 * PATHS {
                 let path = match n % 4 {
                     0 => format!("/users/{n}/orders.json"),
                     1 => format!("/a%2fb/../{n:x}/login"),
@@ -217,6 +231,6 @@ mod tests {
                 checked += 1;
             }
         }
-        assert_eq!(checked, 6 * PATHS);
+        assert_eq!(checked, 4 * PATHS);
     }
 }
