@@ -281,7 +281,17 @@ fn leads_back(request: &Request<'_>, location: &[u8]) -> bool {
     let (path, query) = split_uri(from_root);
     let (asked, _) = split_uri(request.unparsed_uri());
     let says = |word: &[u8]| query.windows(word.len()).any(|text| text.eq_ignore_ascii_case(word));
-    path == asked || says(b"error") || says(b"fail") || says(b"invalid")
+    path == asked || says(b"error") || says(b"fail") || says(b"invalid") || names_login(path, asked)
+}
+
+/// Whether a login leads to a login: to the form that its credentials came from.
+fn names_login(path: &[u8], asked: &[u8]) -> bool {
+    const FORMS: [&[u8]; 5] = [b"login", b"logon", b"signin", b"sign_in", b"sign-in"];
+    const POSTS: [&[u8]; 2] = [b"session", b"auth"];
+    let names = |text: &[u8], words: &[&[u8]]| {
+        words.iter().any(|word| text.windows(word.len()).any(|it| it.eq_ignore_ascii_case(word)))
+    };
+    names(path, &FORMS) && (names(asked, &FORMS) || names(asked, &POSTS))
 }
 
 /// Where the client says that it comes from.

@@ -90,7 +90,8 @@ pub struct Campaign {
     marked: u32,
     strata: [Watch; STRATA],
     whole: Watch,
-    padding: u32,
+    /// `marked` when the walk of the application last lay flat: what was learned since may be an attack.
+    calm: u32,
 }
 
 impl Default for Campaign {
@@ -104,7 +105,7 @@ impl Default for Campaign {
             marked: 0,
             strata: [Watch::default(); STRATA],
             whole: Watch::default(),
-            padding: 0,
+            calm: 0,
         }
     }
 }
@@ -202,6 +203,9 @@ impl<'m> Campaigns<'m> {
         let at = (combine(event.fingerprint, event.kind as u64) >> 56) as usize;
         if event.counts {
             let share = campaign.share(event.kind);
+            if campaign.whole.walks.peak() < FLAT {
+                campaign.calm = campaign.marked;
+            }
             campaign.whole.step(event, share);
             campaign.strata[at].step(event, share);
             if event.vouched || !event.kind.is_of_people() {
@@ -210,7 +214,7 @@ impl<'m> Campaigns<'m> {
         }
         let threshold = Sensitivity::Normal.threshold();
         let minute = (event.now_ms / 60_000) as u32;
-        let share = campaign.share(event.kind);
+        let share = campaign.calm_share(event.kind);
         let whole = campaign.whole.odds(share, threshold, event);
         let stratum = campaign.strata[at].odds(share, threshold + (STRATA as f32).ln(), event);
         let odds = match (whole, stratum) {
@@ -235,8 +239,18 @@ impl<'m> Campaigns<'m> {
 impl Campaign {
     /// Share of marked events in quiet times.
     fn share(&self, kind: Kind) -> f32 {
+        self.share_of(self.marked, kind)
+    }
+
+    /// The same, of what fails without what was learned since the walk began to rise. Where few log in, an
+    /// attack would else be a good part of what is normal before anybody is alarmed.
+    fn calm_share(&self, kind: Kind) -> f32 {
+        self.share_of(if kind.fails() { self.marked.min(self.calm) } else { self.marked }, kind)
+    }
+
+    fn share_of(&self, marked: u32, kind: Kind) -> f32 {
         let (assumed, least) = kind.share();
-        ((self.marked as f32 + PRIOR * assumed) / (self.events as f32 + PRIOR)).max(least)
+        ((marked as f32 + PRIOR * assumed) / (self.events as f32 + PRIOR)).max(least)
     }
 
     /// Learns while there is nothing to be alarmed about, nor anything that could become so.

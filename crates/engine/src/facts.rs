@@ -12,7 +12,7 @@ use crate::engine::Engine;
 use crate::hash::combine;
 use crate::object::{self, Visit};
 use crate::path::Path;
-use crate::record::{Method, RequestRecord, flags};
+use crate::record::{Method, RecordHead, RequestRecord, flags};
 use crate::role::{self, Role};
 use crate::target::Target;
 
@@ -248,6 +248,8 @@ impl Engine<'_> {
                 hash => combine(head.application, hash),
             },
             address,
+            fallback: self.is_fallback(record, path_key, address),
+            maps: is_miss(head.status) && self.maps_served(record),
         };
         let missed_key = context.missed_key;
         let contact = vulnerability_scanning::classify(&context, record, &target.path, endpoint);
@@ -259,12 +261,47 @@ impl Engine<'_> {
         };
         if standing.teaches && contact == Contact::Served {
             self.served.insert(path_key, address);
+            if is_front(record) {
+                self.served.insert(size_key(head), address);
+            }
         } else if is_miss(head.status) && taught {
             self.missed.insert(missed_key, address);
         }
         contact
     }
 }
+
+impl Engine<'_> {
+    /// Whether the answer is the front page, of a size that it had, to a path that hardly anybody asked for:
+    /// what applications answer that leave all names to the browser.
+    fn is_fallback(&self, record: &RequestRecord<'_>, path_key: u64, address: u64) -> bool {
+        let head = &record.head;
+        let page = head.status == 200 && (record.has(flags::HTML) || record.has(flags::FROM_LOG));
+        page && record.path != b"/"
+            && self.served.others(path_key, address) < 2
+            && self.served.others(size_key(head), 0) > 0
+    }
+
+    /// Whether a source map is missed of something that was served: a browser's own tools ask for it.
+    fn maps_served(&self, record: &RequestRecord<'_>) -> bool {
+        record.path.strip_suffix(b".map").is_some_and(|path| {
+            let key = combine(record.head.application, self.config.seed.table(path));
+            self.served.others(key, 0) > 0
+        })
+    }
+}
+
+/// The front page, as people see it.
+fn is_front(record: &RequestRecord<'_>) -> bool {
+    record.path == b"/" && record.head.status == 200 && record.head.response_bytes > 0
+}
+
+/// Marks, among what was served, that the front page had this size.
+fn size_key(head: &RecordHead) -> u64 {
+    combine(combine(head.application, head.response_bytes), FRONT)
+}
+
+const FRONT: u64 = 0x6672_6f6e_7470;
 
 /// Whose an object is that a request asks for: the session's, the credential's, the client's.
 fn owner(record: &RequestRecord<'_>, address: u64) -> u64 {

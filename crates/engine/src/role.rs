@@ -78,9 +78,33 @@ const CHECKOUT: &str = include_str!("role/checkout.txt");
 #[derive(Debug)]
 pub struct Roles {
     words: AhoCorasick,
-    /// Role of each word.
-    roles: Vec<Role>,
+    /// Role of each word, and whether it must be the last one of the path or stand before one of
+    /// [`MAKES`] (`$` in the list): `POST /users` makes a user, `POST /users/search` does not.
+    roles: Vec<(Role, bool)>,
 }
+
+/// What is done to a collection to make one more.
+const MAKES: [&[u8]; 7] = [b"new-", b"create-", b"add-", b"submit-", b"send-", b"post-", b"json-"];
+/// What is done without making anything.
+const MAKES_NOTHING: [&[u8]; 17] = [
+    b"-update-",
+    b"-remove-",
+    b"-delete-",
+    b"-edit-",
+    b"-count-",
+    b"-search-",
+    b"-quantity-",
+    b"-qty-",
+    b"-preview-",
+    b"-validate-",
+    b"-check-",
+    b"-typing-",
+    b"-read-",
+    b"-seen-",
+    b"-status-",
+    b"-draft-",
+    b"-estimate-",
+];
 
 impl Roles {
     /// Compiles the lists. Where words of several roles occur, the role listed first counts.
@@ -92,9 +116,10 @@ impl Roles {
             (Role::Content, CONTENT),
         ];
         let words = || lists.iter().flat_map(|(role, list)| list.lines().map(|word| (*role, word)));
+        let plain = |word: &'static str| word.strip_suffix('$').unwrap_or(word);
         Ok(Self {
-            words: AhoCorasick::new(words().map(|(_, word)| format!("-{word}-")))?,
-            roles: words().map(|(role, _)| role).collect(),
+            words: AhoCorasick::new(words().map(|(_, word)| format!("-{}-", plain(word))))?,
+            roles: words().map(|(role, word)| (role, word.ends_with('$'))).collect(),
         })
     }
 
@@ -105,8 +130,15 @@ impl Roles {
         }
         let mut text = [b'-'; PATH_MAX + 2];
         let words = words(path, &mut text);
-        let first = self.words.find_overlapping_iter(words).map(|found| found.pattern().as_usize());
-        let role = first.min().and_then(|word| self.roles.get(word).copied());
+        let named = self.words.find_overlapping_iter(words).filter_map(|found| {
+            let word = found.pattern().as_usize();
+            let (role, last) = self.roles.get(word)?;
+            let (tail, makes) = (&words[found.end()..], *role != Role::Login);
+            let nothing = makes && MAKES_NOTHING.iter().any(|verb| words.ends_with(verb));
+            (!nothing && (!last || tail.is_empty() || MAKES.contains(&tail)))
+                .then_some((word, *role))
+        });
+        let role = named.min_by_key(|(word, _)| *word).map(|(_, role)| role);
         match role {
             // `PUT /users/5` changes a user.
             Some(Role::Registration) if Token::of(path.last()).0 != Token::Literal => Role::Auto,
@@ -263,6 +295,17 @@ mod tests {
             ("/api/v2/sign-up", Role::Registration),
             ("/join_form", Role::Registration),
             ("/users", Role::Registration),
+            ("/api/users/search", Role::Auto),
+            ("/api/users/me", Role::Auto),
+            ("/cart/update", Role::Auto),
+            ("/cart/add", Role::Checkout),
+            ("/api/messages/typing", Role::Auto),
+            ("/api/messages/send", Role::Content),
+            ("/api/posts/7", Role::Auto),
+            ("/api/orders", Role::Checkout),
+            ("/api/orders/search", Role::Auto),
+            ("/users/new", Role::Registration),
+            ("/account/new", Role::Registration),
             ("/cart", Role::Checkout),
             ("/api/cart/items", Role::Checkout),
             ("/wp-comments-post.php", Role::Content),

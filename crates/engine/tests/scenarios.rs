@@ -14,5 +14,7 @@ mod benign;
 mod many;
 #[path = "scenarios/patience.rs"]
 mod patience;
+#[path = "scenarios/programs.rs"]
+mod programs;
 #[path = "scenarios/world.rs"]
 mod world;

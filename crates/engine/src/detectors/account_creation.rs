@@ -6,6 +6,7 @@ use super::posting::{self, Rates};
 use crate::Threat;
 use crate::evidence::Ratios;
 use crate::facts::Facts;
+use crate::record::Method;
 use crate::role::Role;
 use crate::sources::Source;
 
@@ -23,7 +24,8 @@ pub fn concerns(facts: &Facts) -> bool {
 
 /// See [`super::Observe`].
 pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
-    if !concerns(event.facts) || event.users > 1 {
+    let posted = event.record.method() == Method::Post;
+    if !concerns(event.facts) || !posted || event.users > 1 {
         return None;
     }
     let posts = &mut source.posts;

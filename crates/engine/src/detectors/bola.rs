@@ -16,6 +16,7 @@ use crate::evidence::Ratios;
 use crate::facts::Facts;
 use crate::object::Visit;
 use crate::profiles::Feature;
+use crate::record::flags;
 use crate::sources::Source;
 
 const NULL_SEQUENTIAL: f32 = 0.45;
@@ -25,7 +26,7 @@ const NULL_FOREIGN: f32 = 0.1;
 const NULL_REFUSED: f32 = 0.30;
 const MOST: [f32; 4] = [0.9; 4];
 /// What a walk weighs while nothing says whether the objects are private: part of it may be a list.
-const UNKNOWN: f32 = 0.8;
+const UNKNOWN: f32 = 0.9;
 /// Objects of a list that a page loads in one go, item by item.
 const LIST: u16 = 32;
 /// What an object weighs that was asked for at a person's pace.
@@ -60,14 +61,22 @@ pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
     let walks = source.trail.step & SEQUENTIAL != 0;
     // What is not known to be private may be a list that a page of the application loads.
     let list = source.trail.in_one_go(LIST) && !facts.visit.is_some_and(|visit| visit.private);
+    let again = source.trail.is_known_walk();
     let sequential = |id: Option<u64>| match id {
-        Some(_) if walks && list => [0.0; 4],
+        Some(_) if walks && (list || again) => [0.0; 4],
         Some(_) => ODDS[0].of(walks),
         None => [0.0; 4],
     };
     if let Some((_, id)) = facts.refused {
         // A crawler meets objects that are gone, and so does everybody who is not logged in.
-        if facts.polite || (!facts.authenticated && event.record.head.status == 404) {
+        let known = facts.authenticated || event.record.has(flags::COOKIE);
+        let nobody = match event.record.head.status {
+            404 => !facts.authenticated,
+            // Log in first: many programs show their credentials only when they are asked.
+            401 => !known,
+            _ => false,
+        };
+        if facts.polite || nobody {
             return None;
         }
         source.trail.refused = source.trail.refused.saturating_add(1);

@@ -31,6 +31,8 @@ pub enum Login {
     Success,
     /// An attempt that failed.
     Failure,
+    /// A page that sets a cookie: either.
+    Unclear,
     /// An attempt that the login did not look at: there had been too many.
     Throttled,
 }
@@ -122,6 +124,8 @@ const HOUSEHOLD: u32 = 4;
 const HURRIED_MS: u64 = 2000;
 /// What a failure weighs while the login fails for people, too, from a source that does nothing else.
 const OUTAGE_WEIGHT: f32 = 0.5;
+/// Attempts closer than this were made on the answer to the last one.
+const AGAIN_MS: u64 = 10_000;
 /// Repetitions of the same attempt closer than this are no client's retry.
 const HAMMERED_MS: u64 = 500;
 /// What a hammered repetition weighs, against an attempt with a new credential.
@@ -218,7 +222,7 @@ fn page(record: &RequestRecord<'_>, path: &Path, answers: &mut Answers) -> Login
     } else if answers.refused > 2 {
         Login::Success
     } else if record.has(flags::SETS_COOKIE) {
-        Login::Visit
+        Login::Unclear
     } else {
         Login::Failure
     }
@@ -269,8 +273,12 @@ pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
     let shifts = event.facts.new_client && event.users == 0 && state.failures >= HOUSEHOLD;
     let p0 =
         NULL[if only && shifts { 2 } else { usize::from(hurried) + usize::from(hurried && only) }];
-    if login == Login::Throttled && !(hurried && only) {
-        return None;
+    // Nobody who was let in tries to get in at once, again and again.
+    let again = gap_ms < AGAIN_MS && state.requests >= 3;
+    match login {
+        Login::Throttled if !(hurried && only) => return None,
+        Login::Unclear if !(again && only) => return None,
+        _ => {}
     }
     if login == Login::Success {
         state.successes = state.successes.saturating_add(1);

@@ -86,7 +86,8 @@ impl Patterns {
         }
         let encoded = |b: &u8| matches!(b, b'%' | b'+' | b'*');
         if text.iter().any(encoded) {
-            self.payloads.is_match(&decoded(text))
+            let text = decoded(text);
+            self.payloads.is_match(&text) || compares_numbers(&text)
         } else {
             self.payloads.is_match(text)
         }
@@ -147,6 +148,25 @@ fn decoded(text: &[u8]) -> Vec<u8> {
     out
 }
 
+/// `… and 4711=4711`: a condition that is there for its truth alone.
+fn compares_numbers(text: &[u8]) -> bool {
+    let joins = |head: &[u8]| {
+        let end = head.iter().rposition(u8::is_ascii_alphabetic).map_or(0, |at| at + 1);
+        let gap = &head[end..];
+        let spaced = gap.contains(&b' ') && gap.iter().all(|b| b" '\"(".contains(b));
+        spaced
+            && [&b" and"[..], b" or", b")and", b")or"].iter().any(|word| {
+                end >= word.len() && head[end - word.len()..end].eq_ignore_ascii_case(word)
+            })
+    };
+    let equals = text.iter().enumerate().filter(|(_, byte)| **byte == b'=');
+    equals.map(|(at, _)| at).any(|at| {
+        let number = text[..at].iter().rev().take_while(|b| b.is_ascii_digit()).count();
+        let follows = text.get(at + 1).is_some_and(u8::is_ascii_digit);
+        number > 0 && follows && joins(&text[..at - number])
+    })
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -175,6 +195,10 @@ mod tests {
         };
         assert!(payload("/search?q=%3Cscript%3Ealert(1)%3C/script%3E"));
         assert!(payload("/item?id=1'+union/**/select+1,2"));
+        assert!(payload("/item?id=1%29%20AND%205472%3D5472"));
+        assert!(payload("/item?id=7+or+%283=4"));
+        assert!(!payload("/search?q=salt+and+pepper&page=2"));
+        assert!(!payload("/search?q=size%3D7+and+more&page=2"));
         assert!(payload("/..%252f..%252fetc/passwd"));
         assert!(payload("/../../x"));
         assert!(!payload("/search?q=blue+union+jack+select+edition&page=2"));

@@ -9,6 +9,7 @@ use super::{Event, did_not, happened};
 use crate::Threat;
 use crate::evidence::Ratios;
 use crate::facts::Facts;
+use crate::record::flags;
 use crate::role::Role;
 use crate::sources::Source;
 
@@ -25,8 +26,11 @@ const NULL_WATCHED: f32 = 0.65;
 const PATIENCE_MS: u64 = 30_000;
 /// Of the last one only the watching counts, whatever the pace.
 const ALTERNATIVES: [f32; 4] = [0.97, 0.93, 0.85, 0.97];
-/// What a reservation weighs that came after looking around.
+/// What a reservation weighs that came after looking around, or from a program that says what it is, shows
+/// a credential and is given what it asks for: another company's orders.
 const READER: f32 = 0.25;
+/// The same of one that came from a page of ours, as people's clicks do.
+const CLICK: f32 = 0.5;
 
 /// See [`super::Concerns`].
 pub fn concerns(facts: &Facts) -> bool {
@@ -52,7 +56,16 @@ pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
     if let Some(floor) = event.facts.member {
         source.walks[Threat::Scalping as usize].raise(floor);
     }
-    let weight = if reads { READER } else { 1.0 };
+    let record = event.record;
+    let ordered = record.has(flags::AUTHORIZATION)
+        && event.facts.accepted
+        && !record.user_agent.starts_with(b"Mozilla/");
+    let clicked = record.has(flags::SAME_SITE_REFERER) && record.has(flags::COOKIE);
+    let weight = match (reads || ordered, clicked) {
+        (true, _) => READER,
+        (false, true) => CLICK,
+        (false, false) => 1.0,
+    };
     let pace = if gap_ms <= HASTE_MS {
         happened(ALTERNATIVES, NULL_HASTE).map(|ratio| ratio * weight)
     } else if gap_ms <= HURRY_MS {
@@ -64,7 +77,7 @@ pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
         source.posts.hurried = source.posts.hurried.saturating_add(1);
     }
     let watching = if watched && gap_ms <= PATIENCE_MS {
-        happened(ALTERNATIVES, NULL_WATCHED)
+        happened(ALTERNATIVES, NULL_WATCHED).map(|ratio| ratio * weight)
     } else {
         did_not(ALTERNATIVES, NULL_WATCHED)
     };

@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use super::{Event, Odds, remember};
+use super::{Event, Odds};
 use crate::evidence::Ratios;
 use crate::facts::Facts;
 use crate::object::Visit;
@@ -20,10 +20,18 @@ use crate::sources::Source;
 
 mod saved;
 
-/// Objects remembered one by one: coming back to one is no collecting.
+/// Objects remembered one by one: coming back to one says nothing.
 const REMEMBERED: usize = 8;
-/// Steps between numbers that count as in order; parallel connections shuffle them a little.
-const STEP: u64 = 4;
+/// Bits of [`State::asked`], from which on it begins anew: of those who collect, it would else hold all.
+const FULL: u32 = 36;
+/// Objects closer together than this are asked for at once, as what shows a list does, until somebody
+/// looks at it; how many a list has, and up to which the next ones count for all that were spared.
+const AT_ONCE_MS: u64 = 200;
+const LIST: u8 = 24;
+const CAUGHT_UP: u8 = 30;
+/// Steps between numbers that count as in order, from either of the last two: parallel connections
+/// shuffle them.
+const STEP: u32 = 4;
 /// Objects closer together than this are taken without looking at them.
 const HASTE_MS: u64 = 1000;
 
@@ -59,10 +67,15 @@ const UNPOPULAR: f32 = 0.3;
 pub struct State {
     /// Group and number of the last object.
     last_group: u64,
-    last_id: u64,
+    /// The low half of the number of the last object, and of the one before.
+    last_ids: [u32; 2],
     /// Monotonic milliseconds of the last object.
     last_ms: u64,
-    seen: [u32; REMEMBERED],
+    /// Hashes of the last objects.
+    seen: [u16; REMEMBERED],
+    /// A bit for each of 128 groups of objects: those asked for so far. Asking for the same few dozen again
+    /// and again, in whatever order, is no collecting.
+    asked: [u64; 2],
     /// Objects next to the last one.
     pub sequential: u16,
     /// Objects in haste.
@@ -73,11 +86,13 @@ pub struct State {
     pub foreign: u16,
     /// Objects that were refused.
     pub refused: u16,
-    /// Assets since the last object.
-    assets: u16,
     /// Objects in one go.
     burst: u16,
+    /// Assets since the last object.
+    assets: u8,
     seen_at: u8,
+    /// Objects at once.
+    at_once: u8,
     /// The last step was sequential, hasty: for [`super::bola`], which sees the record after this.
     pub step: u8,
 }
@@ -88,6 +103,10 @@ pub const NEW: u8 = 1;
 pub const SEQUENTIAL: u8 = 2;
 /// See [`NEW`].
 pub const HASTY: u8 = 4;
+/// See [`NEW`]: it was asked for with the one before.
+const AT_ONCE: u8 = 8;
+/// See [`NEW`]: it was asked for before.
+const AGAIN: u8 = 16;
 
 impl State {
     /// The last object is part of a burst of no more than `list`: a page of an application may load as
@@ -96,17 +115,58 @@ impl State {
         self.step & HASTY != 0 && self.burst <= list
     }
 
+    /// The next object is one that was asked for before.
+    pub fn is_known_walk(&self) -> bool {
+        self.step & (AGAIN | SEQUENTIAL) == AGAIN | SEQUENTIAL
+    }
+
+    /// Remembers an object: 0 when it is one of the last, [`NEW`], and [`AGAIN`] when it was asked for before.
+    fn remember(&mut self, key: u64) -> u8 {
+        let tag = ((key >> 32) as u16).max(1);
+        if self.seen.contains(&tag) {
+            return 0;
+        }
+        self.seen[usize::from(self.seen_at) % REMEMBERED] = tag;
+        self.seen_at = (self.seen_at.wrapping_add(1)) % REMEMBERED as u8;
+        let (word, bit) = ((key >> 63) as usize, 1u64 << (key >> 57 & 63));
+        if self.asked[word] & bit != 0 {
+            return NEW | AGAIN;
+        }
+        if self.asked.iter().map(|word| word.count_ones()).sum::<u32>() >= FULL {
+            self.asked = [0; 2];
+        }
+        self.asked[word] |= bit;
+        NEW
+    }
+
+    /// What a step of objects asked for at once weighs: a list says nothing, and a longer one all of it.
+    fn listed(&self) -> f32 {
+        match self.at_once {
+            _ if self.step & AT_ONCE == 0 => 1.0,
+            0..=LIST => 0.0,
+            n if n <= CAUGHT_UP => f32::from(CAUGHT_UP) / f32::from(CAUGHT_UP - LIST),
+            _ => 1.0,
+        }
+    }
+
     /// Follows the source to the next object, and says how it got there.
-    fn follow(&mut self, group: u64, id: Option<u64>, key: u64, now_ms: u64) {
-        self.step = 0;
-        if !remember(&mut self.seen, &mut self.seen_at, (key >> 32) as u32) {
+    fn follow(&mut self, group: u64, id: Option<u64>, key: u64, event: &Event<'_>) {
+        let (now_ms, pace_ms) = (event.record.head.time_ms, event.gap_ms);
+        let number = id.unwrap_or(0) as u32;
+        let known = self.last_group == group;
+        self.step = self.remember(key);
+        if self.step == 0 {
             return;
         }
         let gap_ms = now_ms.saturating_sub(self.last_ms);
-        let known = self.last_group == group;
-        self.step = NEW;
-        let near = |id: u64| id != self.last_id && id.abs_diff(self.last_id) <= STEP;
-        if known && id.is_some_and(near) {
+        if pace_ms >= HASTE_MS {
+            self.at_once = 0;
+        } else if self.last_ms != 0 && pace_ms < AT_ONCE_MS {
+            self.at_once = self.at_once.saturating_add(1);
+            self.step |= AT_ONCE;
+        }
+        let near = |last: u32| (1..=STEP).contains(&number.abs_diff(last));
+        if known && id.is_some() && self.last_ids.into_iter().any(near) {
             self.step |= SEQUENTIAL;
             self.sequential = self.sequential.saturating_add(1);
         }
@@ -116,7 +176,7 @@ impl State {
         }
         self.burst = if self.step & HASTY == 0 { 0 } else { self.burst.saturating_add(1) };
         self.last_group = group;
-        self.last_id = id.unwrap_or(0);
+        self.last_ids = [number, if known { self.last_ids[0] } else { number }];
         self.last_ms = now_ms;
         self.assets = 0;
     }
@@ -136,14 +196,13 @@ pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
         trail.assets = trail.assets.saturating_add(1);
         return None;
     }
-    let now_ms = event.record.head.time_ms;
     if let Some((group, id)) = facts.refused {
-        trail.follow(group, id, facts.path_key, now_ms);
+        trail.follow(group, id, facts.path_key, event);
         return None;
     }
     let visit = facts.visit?;
     let key = crate::hash::combine(facts.path_key, visit.id.unwrap_or(0));
-    trail.follow(visit.group, visit.id, key, now_ms);
+    trail.follow(visit.group, visit.id, key, event);
     if trail.step & NEW == 0
         || event.users > 1
         || event.established
@@ -190,7 +249,9 @@ fn ratios(visit: &Visit, page: bool, eased: bool, trail: &mut State) -> Ratios {
     let in_one_go = eased && !page && trail.in_one_go(BURST);
     let sequential = match visit.id {
         Some(_) if in_one_go => [0.0; 4],
-        Some(_) => of(SEQUENTIAL, &SEQUENTIAL_ODDS),
+        Some(_) if trail.is_known_walk() => [0.0; 4],
+        Some(_) if page => of(SEQUENTIAL, &SEQUENTIAL_ODDS),
+        Some(_) => of(SEQUENTIAL, &SEQUENTIAL_ODDS).map(|ratio| ratio * trail.listed()),
         None => [-0.1; 4],
     };
     let hasty = if page { of(HASTY, &HASTY_ODDS) } else { [-0.1; 4] };

@@ -81,5 +81,5 @@ fn beyond(event: &Event<'_>, source: &mut Source) -> Option<[f32; 3]> {
         if same { happened(ALIKE_SPAM, ALIKE_PEOPLE) } else { did_not(ALIKE_SPAM, ALIKE_PEOPLE) };
     let cold =
         if source.posts.others == 0 && source.posts.contributions.count > 0 { COLD } else { 0.0 };
-    Some([few, many, few + cold + alike[0]].map(|ratio| ratio * weight))
+    Some([few, many, many + cold + alike[0]].map(|ratio| ratio * weight))
 }

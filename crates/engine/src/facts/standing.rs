@@ -101,6 +101,6 @@ const ROBOTS: u64 = 0x726f_626f_7473;
 /// Objects that a client asks for in a day, from which on they are not taken for its own.
 const BINDING_OBJECTS: f32 = 16.0;
 /// Mean gap between the requests of a crawler that takes its time.
-const POLITE_GAP_MS: u64 = 200;
+const POLITE_GAP_MS: u64 = 100;
 /// The same of a program that reads what the sitemap invites it to.
 const INVITED_GAP_MS: u64 = 100;

@@ -231,3 +231,59 @@ fn a_login_that_throttles() {
         assert!(attempts.unwrap() <= 16, "{attempts:?}");
     });
 }
+
+/// An application of one page answers every name with it.
+#[test]
+fn names_that_only_attacks_use_where_everything_is_answered() {
+    world(|world| {
+        for person in 1..6 {
+            world.send(900, &Hit { bytes: 1834, ..get(person, "/", 200) });
+        }
+        let names =
+            ["/.env", "/.git/config", "/wp-login.php", "/backup.sql", "/phpinfo.php", "/.aws/x"];
+        let requests = until_convicted(world, 40, 100, |n| {
+            let path = match n % 2 {
+                0 => names[n as usize / 2 % names.len()].to_owned(),
+                _ => format!("/cgi-bin/test{n}"),
+            };
+            Hit { bytes: 1834, ..get(99, &path, 200) }
+        });
+        assert!(requests.unwrap() <= 10, "{requests:?}");
+    });
+}
+
+#[test]
+fn conditions_that_are_there_for_their_truth() {
+    world(|world| {
+        let requests = until_convicted(world, 40, 300, |n| Hit {
+            query: ["id=1%29+AND+5472%3D5472", "id=1%27+AND+%288817%3D2201"][n as usize % 2],
+            ..get(99, "/products/3.html", 200)
+        });
+        assert!(requests.unwrap() <= 16, "{requests:?}");
+    });
+}
+
+#[test]
+fn numbers_walked_by_ten_at_once() {
+    world(|world| {
+        let order = [2, 0, 6, 9, 5, 8, 7, 4, 3, 1];
+        let requests = convicted_for(world, Threat::Bola, 200, 50, |n| Hit {
+            flags: flags::JSON | flags::AUTHORIZATION,
+            credential: 77,
+            ..get(99, &format!("/api/orders/{}", 1000 + n / 10 * 10 + order[n as usize % 10]), 200)
+        });
+        assert!(requests <= 130, "{requests}");
+    });
+}
+
+/// As logins do that set a cookie before anybody is let in.
+#[test]
+fn a_page_with_a_cookie_again_and_again() {
+    world(|world| {
+        let attempts = until_convicted(world, 60, 800, |n| Hit {
+            flags: flags::HTML | flags::SETS_COOKIE,
+            ..post(99, "/wp-login.php", 200, 60 + n * 7 % 13)
+        });
+        assert!(attempts.unwrap() <= 18, "{attempts:?}");
+    });
+}

@@ -1,6 +1,6 @@
 //! Benign traffic that looks like an attack convicts nobody.
 
-use api_abuse_engine::record::flags;
+use api_abuse_engine::record::{Method, flags};
 use api_abuse_engine::{Config, Engine, SourceKind};
 
 use crate::world::*;
@@ -235,6 +235,57 @@ fn an_office_whose_login_is_throttled_convicts_nobody() {
             world.send(700, &get(78, "/", 200));
             world.send(300, &get(78, "/static/app.js", 200));
             world.send(900, &post(78, "/login", if n < 8 { 401 } else { 429 }, 30 + n % 13));
+        }
+        assert!(world.decisions.is_empty(), "{:?}", world.decisions);
+    });
+}
+
+#[test]
+fn the_first_days_of_an_administrator_convict_nobody() {
+    world(|world| {
+        for person in 1..6 {
+            world.send(900, &Hit { bytes: 1834, ..get(person, "/", 200) });
+        }
+        for n in 0..200u64 {
+            let path = format!(
+                "/wp-admin/{}.php",
+                ["edit", "post", "users", "plugins", "themes"][n as usize % 5]
+            );
+            world.send(2000, &Hit { bytes: 9000 + n % 7, ..get(72, &path, 200) });
+            world.send(
+                2000,
+                &Hit { bytes: 7000 + n % 5, ..get(72, &format!("/phpmyadmin/{}.php", n % 5), 200) },
+            );
+        }
+        // A page of an application of one page, opened by its address.
+        for n in 0..200 {
+            world.send(4000, &Hit { bytes: 1834, ..get(73, &format!("/board/{n}/card"), 200) });
+        }
+        assert!(world.decisions.is_empty(), "{:?}", world.decisions);
+    });
+}
+
+#[test]
+fn source_maps_that_a_developer_misses() {
+    world(|world| {
+        for n in 0..40 {
+            let path = format!("/static/js/chunk-{n}.js");
+            for person in [1, 74] {
+                world.send(20, &Hit { referer: Some("/"), ..get(person, &path, 200) });
+            }
+            world.send(20, &get(74, &format!("{path}.map"), 404));
+        }
+        assert!(world.decisions.is_empty(), "{:?}", world.decisions);
+    });
+}
+
+#[test]
+fn settings_that_save_themselves_create_no_accounts() {
+    world(|world| {
+        for n in 0..60u32 {
+            let hit = json(post(75, "/api/users/me", 200, 300 + n));
+            world.send(1500, &Hit { method: Method::Put, ..hit });
+            world.send(900, &json(post(75, "/api/users/search", 200, 20 + n % 9)));
         }
         assert!(world.decisions.is_empty(), "{:?}", world.decisions);
     });

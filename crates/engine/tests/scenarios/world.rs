@@ -21,6 +21,7 @@ pub(crate) struct Hit {
     pub(crate) identity: u64,
     pub(crate) length: u32,
     pub(crate) upstream_ms: u32,
+    pub(crate) bytes: u64,
 }
 
 pub(crate) fn get(last: u8, path: &str, status: u16) -> Hit {
@@ -37,6 +38,7 @@ pub(crate) fn get(last: u8, path: &str, status: u16) -> Hit {
         identity: 0,
         length: 0,
         upstream_ms: NO_UPSTREAM,
+        bytes: 0,
     }
 }
 
@@ -74,6 +76,7 @@ impl World<'_> {
             identity: hit.identity,
             content_length: hit.length,
             upstream_ms: hit.upstream_ms,
+            response_bytes: hit.bytes,
             flags: set,
             status: hit.status,
             method: hit.method as u8,
