@@ -144,14 +144,15 @@ fn failures_say_what_to_do_and_scripts_can_tell_them_apart() {
     let at = |path: &str| format!("http://{}{path}", nginx.address);
     let console = at("/abuse/");
     let closed = "http://127.0.0.1:1/abuse/".to_owned();
-    let cases: [(&str, &[&str], i32, &str); 11] = [
+    let cases: [(&str, &[&str], i32, &str); 12] = [
         (&console, &["explain", "ffffffff"], 1, "no incident ffffffff"),
         (&console, &["explain", "192.0.2.1"], 1, "no incident of 192.0.2.1"),
         (&console, &["remove", "ffffffff"], 1, "no incident, denial or entry"),
         (&console, &["remove", "192.0.2.1"], 1, "neither denied nor"),
         (&console, &["allow", "192.0.2.7/24"], 1, "192.0.2.0/24 is meant?"),
         (&console, &["deny", "192.0.2.7", "--ttl", "soon"], 1, "1 second to 365 days"),
-        (&console, &["list", "allowed", "--threat", "spam"], 2, "--q alone"),
+        (&console, &["list", "allowed", "--threat", "spamming"], 2, "--q alone"),
+        (&console, &["list", "--threat", "weather"], 2, "credential_stuffing"),
         (&console, &["status", "--url", "https://127.0.0.1/"], 2, "ssh -L"),
         (&at("/page.html"), &["status"], 1, "api_abuse_console"),
         (&at("/refused/"), &["status"], 1, "`allow` and `deny`"),

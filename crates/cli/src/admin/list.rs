@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use api_abuse_engine::Threat;
+use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 
@@ -32,10 +34,10 @@ pub(crate) struct List {
     #[arg(long, value_name = "NAME")]
     application: Option<String>,
     /// Only this threat, as in `credential_stuffing`; `none`: operators' own
-    #[arg(long, value_name = "THREAT")]
+    #[arg(long, value_name = "THREAT", value_parser = threats())]
     threat: Option<String>,
     /// Only what has been denied as an address, a client or a session
-    #[arg(long = "type", value_name = "TYPE")]
+    #[arg(long = "type", value_name = "TYPE", value_parser = ["address", "client", "session"])]
     kind: Option<String>,
     /// An address or a CIDR: what is in it. Otherwise part of an address, or the beginning of an
     /// incident, fingerprint or session
@@ -47,6 +49,11 @@ pub(crate) struct List {
     /// At most so many
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     limit: Option<u32>,
+}
+
+/// Names that shells complete.
+fn threats() -> PossibleValuesParser {
+    Threat::ALL.into_iter().map(Threat::slug).chain(["none"]).collect::<Vec<_>>().into()
 }
 
 /// Asks and says.
