@@ -234,6 +234,16 @@ bench-instructions: build ## instructions that the module adds to a request, by 
 bench-api: build ## the console with 100,000 denials: how soon it answers, how long a worker is held up
 	cargo test -p api-abuse-tests --test many_denials -- --ignored --nocapture
 
+.PHONY: deps-bench
+deps-bench: ## installs what make bench compares with, and what makes its load
+	tests/scripts/install-dependencies bench
+
+.PHONY: bench
+BENCH ?= path growth denylist enforce detector
+bench: build ## half an hour: what it costs beside what others cost; writes docs/performance.md (BENCH="path growth …")
+	cargo build --release -p api-abuse-tests --bin bench
+	$(TARGET)/release/bench $(BENCH)
+
 .PHONY: evaluate
 EVALUATION_SEED ?= 2002
 evaluate: ## writes docs/evaluation.md: detection and false convictions, from a seed no code was tuned on

@@ -26,7 +26,8 @@ use crate::metrics::Metrics;
 use error_log::Expected;
 pub use site::{Site, built_with};
 
-/// How long NGINX may take to start, to reload and to stop, at the very most.
+/// How long NGINX may take to start, to reload and to stop, at the very most, when nothing slows it down
+/// on purpose.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Title of a worker that accepts connections.
@@ -64,7 +65,7 @@ impl Nginx {
     }
 
     fn await_ready(&mut self) {
-        let ready = eventually(PATIENCE, || {
+        let ready = eventually(self.site.patience, || {
             if let Ok(Some(status)) = self.child.try_wait() {
                 self.stopped = true;
                 panic!("NGINX ended with {status}:\n{}", self.home.said());
@@ -232,7 +233,7 @@ impl Nginx {
             return true;
         }
         signal(self.child.id(), with);
-        let in_time = eventually(PATIENCE, || {
+        let in_time = eventually(self.site.patience, || {
             // A single process looks for signals only between events: give it one.
             drop(TcpStream::connect(self.address));
             !matches!(self.child.try_wait(), Ok(None))

@@ -8,6 +8,7 @@
 use std::process::{Command, ExitCode, Stdio};
 
 use api_abuse_tests::callgrind::{self, Instructions};
+use api_abuse_tests::http::Request;
 use api_abuse_tests::nginx::Site;
 use api_abuse_tests::sites::{ZONE, neighbour};
 
@@ -23,18 +24,34 @@ struct Subject {
     module: bool,
     http: &'static str,
     location: &'static str,
+    /// What the request says beside Host. Subjects are compared with the first one that says as much.
+    headers: &'static [(&'static str, &'static str)],
     /// Instructions that it may add to a request with `--check`: what was measured and 3 %, because
     /// compilers and C libraries differ. `None`: not checked.
     bound: Option<f64>,
 }
 
-const SUBJECTS: [Subject; 5] = [
-    Subject { name: "bare", module: false, http: "", location: "", bound: None },
+/// What a browser says when it asks for an image of a page.
+const BROWSER: [(&str, &str); 9] = [
+    ("User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.0"),
+    ("Accept", "image/avif,image/webp,*/*"),
+    ("Accept-Language", "en-GB,en;q=0.5"),
+    ("Accept-Encoding", "gzip, deflate, br"),
+    ("Referer", "http://shop.test/page.html"),
+    ("Cookie", "theme=dark"),
+    ("Sec-Fetch-Dest", "image"),
+    ("Sec-Fetch-Mode", "no-cors"),
+    ("Sec-Fetch-Site", "same-origin"),
+];
+
+const SUBJECTS: [Subject; 7] = [
+    Subject { name: "bare", module: false, http: "", location: "", headers: &[], bound: None },
     Subject {
         name: "limit_req",
         module: false,
         http: "limit_req_zone $binary_remote_addr zone=all:10m rate=1000000r/s;",
         location: "limit_req zone=all burst=1000 nodelay;",
+        headers: &[],
         bound: None,
     },
     Subject {
@@ -42,6 +59,7 @@ const SUBJECTS: [Subject; 5] = [
         module: true,
         http: "",
         location: "",
+        headers: &[],
         bound: Some(60.0),
     },
     Subject {
@@ -49,6 +67,7 @@ const SUBJECTS: [Subject; 5] = [
         module: true,
         http: ZONE,
         location: "api_abuse shop; api_abuse_mode monitor;",
+        headers: &[],
         bound: None,
     },
     Subject {
@@ -56,7 +75,24 @@ const SUBJECTS: [Subject; 5] = [
         module: true,
         http: ZONE,
         location: "api_abuse shop; api_abuse_mode block;",
-        bound: Some(1125.0),
+        headers: &[],
+        bound: Some(1063.0),
+    },
+    Subject {
+        name: "bare, a browser's headers",
+        module: false,
+        http: "",
+        location: "",
+        headers: &BROWSER,
+        bound: None,
+    },
+    Subject {
+        name: "block, a browser's headers",
+        module: true,
+        http: ZONE,
+        location: "api_abuse shop; api_abuse_mode block;",
+        headers: &BROWSER,
+        bound: None,
     },
 ];
 
@@ -68,17 +104,23 @@ fn main() -> ExitCode {
     }
     let check = std::env::args().any(|argument| argument == "--check");
     println!("instructions for a request of a 1 KiB file, {REQUESTS} requests\n");
-    println!("{:<26} {:>10} {:>10} {:>12}", "", "request", "added", "detector");
-    let mut bare = None;
+    println!("{:<26} {:>10} {:>10} {:>12} {:>12}", "", "request", "added", "allocator", "detector");
+    let mut bare: Option<(usize, f64)> = None;
     let mut exceeded = false;
     for subject in &SUBJECTS {
         // The first one is what the others are compared with.
         if check && subject.bound.is_none() && bare.is_some() {
             continue;
         }
-        let Instructions { request, others } = measure(subject);
-        let added = request - *bare.get_or_insert(request);
-        println!("{:<26} {request:>10.0} {added:>+10.0} {others:>12.0}", subject.name);
+        let Instructions { request, allocator, others } = measure(subject);
+        let headers = subject.headers.len();
+        let (_, base) =
+            *bare.insert(bare.filter(|of| of.0 == headers).unwrap_or((headers, request)));
+        let added = request - base;
+        println!(
+            "{:<26} {request:>10.0} {added:>+10.0} {allocator:>12.0} {others:>12.0}",
+            subject.name
+        );
         if let Some(bound) = subject.bound.filter(|bound| check && added > *bound) {
             eprintln!("{}: more than {bound} instructions", subject.name);
             exceeded = true;
@@ -99,7 +141,8 @@ fn measure(subject: &Subject) -> Instructions {
         for host in 1..=CLIENTS {
             let mut client = nginx.client_from(neighbour(host));
             for _ in 0..requests / u64::from(CLIENTS) {
-                assert_eq!(client.get("/1k.bin").unwrap().status, 200, "{name}");
+                let request = Request::get("/1k.bin").headers(subject.headers);
+                assert_eq!(client.send(&request).unwrap().status, 200, "{name}");
             }
         }
     })

@@ -9,10 +9,10 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use super::Nginx;
 use super::port::Port;
+use super::{Nginx, PATIENCE};
 use crate::access_log;
 
 /// File name of the module as cargo builds it.
@@ -36,6 +36,8 @@ pub struct Site {
     pub module: bool,
     /// Pieces of alarming log lines that the test provokes.
     pub expected: Vec<String>,
+    /// How long NGINX may take to start and to stop, at the very most.
+    pub patience: Duration,
     whole: Option<String>,
     wrapper: Vec<String>,
     files: Vec<(PathBuf, Vec<u8>)>,
@@ -51,6 +53,7 @@ impl Site {
             workers: 2,
             module: true,
             expected: Vec::new(),
+            patience: PATIENCE,
             whole: None,
             wrapper: Vec::new(),
             files: Vec::new(),

@@ -1,0 +1,144 @@
+//! The denylist by itself: what a look-up costs while somebody writes, and how much fits. Prints a table
+//! for `docs/performance.md`: `cargo bench -p api-abuse-shm --bench denylist`.
+#![allow(clippy::expect_used, reason = "a benchmark fails loudly")]
+
+use std::fs;
+use std::hint::black_box;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+
+use api_abuse_shm::{Counters, DenyEntry, DenyKey, Denylist, DenylistWriter, Inserted};
+
+/// Entries that are tried.
+const ENTRIES: [usize; 6] = [0, 1_000, 10_000, 100_000, 500_000, 1_000_000];
+/// Look-ups that are timed at once.
+const LOOKUPS: u64 = 1_000_000;
+/// Bytes for each slot: entry, tag, tokens.
+const SLOT_BYTES: usize = 64 + 1 + 8;
+/// Slots of a bucket.
+const BUCKET: usize = 8;
+
+struct Table {
+    words: [Vec<AtomicU64>; 3],
+    counters: Counters,
+}
+
+impl Table {
+    fn new(buckets: usize) -> Self {
+        let words = [1, 64, 8].map(|each| (0..buckets * each).map(|_| AtomicU64::new(0)).collect());
+        Self { words, counters: Counters::default() }
+    }
+
+    fn list(&self) -> Denylist<'_> {
+        let words = self.words.each_ref().map(|words| &words[..]);
+        Denylist::over(words, [11, 22], &self.counters).expect("a power of two of buckets")
+    }
+}
+
+fn key(n: u64) -> DenyKey {
+    DenyKey { application: 7, kind: 1, network: 0xffff_0a00_0000 + n, discriminator: 0 }
+}
+
+fn entry(n: u64) -> DenyEntry {
+    DenyEntry {
+        key: key(n),
+        threat: 1,
+        action: 1,
+        confidence: 90,
+        incident: n,
+        expires_ms: u64::MAX,
+        ttl_ms: 1,
+        hits: 0,
+    }
+}
+
+fn main() {
+    println!("| entries | hit | miss | table |\n| ---: | ---: | ---: | ---: |");
+    for entries in ENTRIES {
+        let buckets = (entries * 3 / 2 / BUCKET).max(128).next_power_of_two();
+        let (hit, miss) = lookups(entries as u64, buckets);
+        let hit = if entries == 0 { "–".into() } else { format!("{hit:.0} ns") };
+        let size = (buckets * BUCKET * SLOT_BYTES) as f64 / f64::from(1 << 20);
+        println!("| {entries} | {hit} | {miss:.0} ns | {size:.1} MiB |");
+    }
+    let (held, slots) = filled();
+    let percent = held * 100 / slots;
+    let each = held as f64 / (slots * SLOT_BYTES) as f64 * f64::from(1 << 20);
+    println!(
+        "\nOf {slots} slots, {percent} % were taken when the first entry found no place: {each:.0} in a MiB."
+    );
+}
+
+/// Nanoseconds of a look-up that finds an entry, and of one that does not, while another thread writes.
+fn lookups(entries: u64, buckets: usize) -> (f64, f64) {
+    let table = Table::new(buckets);
+    let list = table.list();
+    let mut writer = DenylistWriter::new(list);
+    for n in 0..entries {
+        assert_ne!(writer.insert(&entry(n), 0), Inserted::Full, "{n} of {entries}");
+    }
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            // One that comes and goes, and hits that are added.
+            let mut n = 0;
+            while !stop.load(Ordering::Relaxed) {
+                writer.insert(&entry(1 << 40), 0);
+                writer.add_hits(&key(n), 1);
+                writer.remove(&key(1 << 40));
+                n = (n + 7919) % entries.max(1);
+                thread::sleep(std::time::Duration::from_micros(50));
+            }
+        });
+        let times = |from: u64, range: u64, found: bool| {
+            let rounds = (0..5).map(|_| time(list, from, range, found));
+            median(rounds.collect())
+        };
+        let hit = if entries == 0 { 0.0 } else { times(0, entries, true) };
+        let miss = times(1 << 41, entries.max(1 << 20), false);
+        stop.store(true, Ordering::Relaxed);
+        (hit, miss)
+    })
+}
+
+/// Time on the processor of a look-up, keys in random order, less what it takes to make them.
+fn time(list: Denylist<'_>, from: u64, range: u64, found: bool) -> f64 {
+    let run = |look: &dyn Fn(DenyKey) -> u64| {
+        let begun = ran_ns();
+        let (mut state, mut count) = (0x9e37_79b9_7f4a_7c15_u64, 0);
+        for _ in 0..LOOKUPS {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            count += look(key(from + state % range));
+        }
+        black_box(count);
+        (count, (ran_ns() - begun) as f64 / LOOKUPS as f64)
+    };
+    let (_, loop_ns) = run(&|key| black_box(key).network & 1);
+    let (count, ns) = run(&|key| u64::from(black_box(list.find(&key, 1)).is_some()));
+    assert_eq!(count, if found { LOOKUPS } else { 0 });
+    (ns - loop_ns).max(0.0)
+}
+
+/// How many entries fit until the first one finds no place, and slots.
+fn filled() -> (usize, usize) {
+    let buckets = 1 << 17;
+    let table = Table::new(buckets);
+    let mut writer = DenylistWriter::new(table.list());
+    let slots = buckets * BUCKET;
+    let full = |n: &usize| writer.insert(&entry(*n as u64), 0) == Inserted::Full;
+    ((0..slots).find(full).unwrap_or(slots), slots)
+}
+
+/// Nanoseconds that this thread ran.
+fn ran_ns() -> u64 {
+    let times = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    times.split_whitespace().next().and_then(|ns| ns.parse().ok()).unwrap_or(0)
+}
+
+/// The value in the middle.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(0.0)
+}
