@@ -11,11 +11,11 @@ use crate::role::Role;
 use crate::sources::Source;
 
 /// One a day from somebody who looks at nothing else at all. A class of students that registers
-/// together does, and may be as fast as one a minute; so may the clients behind a carrier's address,
+/// together does, and may be as fast as two a minute for long; so may the clients behind a carrier's address,
 /// who use what they registered for. They look around at the same time and register one right after the
 /// other: what ten of them looked at counts for ten.
 const RATES: Rates =
-    Rates { benign: 0.04, machines: [0.4, 6.0, 400.0, 3000.0], reader: 60.0, kept: 30 };
+    Rates { benign: 0.04, machines: [0.4, 6.0, 400.0, 3000.0], reader: 120.0, kept: 30 };
 
 /// See [`super::Concerns`].
 pub fn concerns(facts: &Facts) -> bool {

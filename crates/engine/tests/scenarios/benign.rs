@@ -125,7 +125,7 @@ fn a_flash_crowd_convicts_nobody() {
 #[test]
 fn a_class_that_registers_together_convicts_nobody() {
     world(|world| {
-        for n in 0..30u32 {
+        for n in 0..60u32 {
             for path in ["/register", "/", "/products/1.html"] {
                 world.send(700, &get(80, path, 200));
                 world.send(100, &get(80, "/static/app.js", 200));
