@@ -196,7 +196,10 @@ impl Home {
         let wrapper = site.wrapper.clone();
         let home =
             Self { path: new_directory(), listen, other, wrapper, kept: false, _ports: ports };
-        fs::create_dir(home.path.join("tmp")).unwrap();
+        // `logs` is where an NGINX that was built from source writes what nobody has placed.
+        for directory in ["tmp", "logs"] {
+            fs::create_dir(home.path.join(directory)).unwrap();
+        }
         for (path, content) in &site.files {
             let path = home.path.join(path);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
