@@ -56,7 +56,8 @@ fn measure(ms: u64, samples: u16, loaded: bool) -> (usize, usize) {
     let mut site = guarded_files();
     site.http = site.http.replace("listen @listen@;", "listen @listen@ reuseport;").replace(
         "api_abuse shop;",
-        "add_header X-Worker $pid always; keepalive_timeout 600; api_abuse shop;",
+        "add_header X-Worker $pid always; keepalive_timeout 600; \
+         location = /1k.bin { api_abuse load; api_abuse_mode monitor; } api_abuse shop;",
     );
     let nginx = site.workers(2).start();
     let stop = AtomicBool::new(false);

@@ -27,7 +27,7 @@ struct Measured {
     load: Load,
 }
 
-/// The tables. Who takes minutes to start under callgrind is counted for the first one only.
+/// The tables; without instructions when `BENCH_REQUESTS` is 0. Who takes minutes to start under callgrind is counted for the first one only.
 pub(crate) fn run() -> String {
     for program in ["valgrind", "wrk", "h2load"] {
         if !wrk::has(program) {
@@ -40,9 +40,11 @@ pub(crate) fn run() -> String {
     let mut text = String::new();
     for (title, path, http2) in WORKLOADS {
         let mut measured = loads(&subjects, &upstream, path, http2);
+        let counts = setting("BENCH_REQUESTS", 800) > 0;
         let first = path == WORKLOADS[0].1 && !http2;
         let counted = subjects.iter().zip(&mut measured);
-        for (subject, measured) in counted.filter(|(subject, _)| first || !subject.slow) {
+        for (subject, measured) in counted.filter(|(subject, _)| counts && (first || !subject.slow))
+        {
             measured.instructions = instructions(subject, &upstream, path, http2);
             eprintln!("{title}: {}: {:.0} instructions", subject.name, measured.instructions);
         }
