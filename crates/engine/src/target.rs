@@ -13,9 +13,9 @@ use crate::record::RequestRecord;
 use crate::role::Role;
 use crate::token::Token;
 
-/// Paths that are remembered, a power of two.
+/// Paths that are remembered, in groups of which the one that was seen longest ago gives way.
 const PATHS: usize = 16_384;
-/// User-Agents that are remembered, in groups of which the one that was worked out first gives way.
+/// The same for User-Agents, of which the one that was worked out first gives way.
 const AGENTS: usize = 1024;
 const GROUP: usize = 4;
 
@@ -122,8 +122,8 @@ impl Target {
 /// What is remembered.
 #[derive(Debug, Default)]
 pub(crate) struct Targets {
-    /// For each slot the key of its path and where that is among `paths`, which grow as they are needed.
-    keys: Vec<(u64, u32)>,
+    /// Keys of paths, and where they are among `paths`, which grow as they are needed.
+    keys: Vec<[(u64, u32); GROUP]>,
     paths: Vec<Target>,
     agents: Vec<[Agent; GROUP]>,
 }
@@ -138,9 +138,12 @@ impl Targets {
         seed: Seed,
     ) -> &Target {
         if self.keys.is_empty() {
-            self.keys = vec![(0, u32::MAX); PATHS];
+            self.keys = vec![[(0, u32::MAX); GROUP]; PATHS / GROUP];
         }
-        let (known, at) = &mut self.keys[key as usize % PATHS];
+        let group = &mut self.keys[key as usize % (PATHS / GROUP)];
+        let found = group.iter().position(|(known, _)| *known == key);
+        to_front(group, found.unwrap_or(GROUP - 1));
+        let (known, at) = &mut group[0];
         if *known != key {
             let target = Target::new(record.path, patterns, seed);
             if let Some(place) = self.paths.get_mut(*at as usize) {
@@ -158,7 +161,9 @@ impl Targets {
     pub(crate) fn approach(&self, path: u64, agent: u64) -> u64 {
         let agent = self.agents.get(agent as usize % (AGENTS / GROUP));
         let agent = agent.map_or(0, |group| group[0].key);
-        let at = self.keys.get(path as usize % PATHS).map_or(u32::MAX, |slot| slot.1);
+        let group = self.keys.get(path as usize % (PATHS / GROUP));
+        let found = group.and_then(|group| group.iter().find(|(known, _)| *known == path));
+        let at = found.map_or(u32::MAX, |slot| slot.1);
         // The head of the segments, and what stands behind them.
         let path = self.paths.get(at as usize).map_or(0, |target| {
             target.steps[0].name ^ target.steps[3].name ^ u64::from(target.depth)
@@ -180,13 +185,22 @@ impl Targets {
         if let Some(known) = group.iter().find(|agent| agent.key == key) {
             return *known;
         }
-        group.rotate_right(1);
+        to_front(group, GROUP - 1);
         group[0] = Agent {
             key,
             crawler: declares_crawler(record.user_agent),
             attack: patterns.is_attacking_agent(record.user_agent),
         };
         group[0]
+    }
+}
+
+/// Moves the element at `at` to the front, and those before it one back.
+pub(crate) fn to_front<T: Copy>(group: &mut [T], at: usize) {
+    if at > 0 {
+        let moved = group[at];
+        group.copy_within(..at, 1);
+        group[0] = moved;
     }
 }
 

@@ -81,7 +81,8 @@ impl Patterns {
 
     /// Whether a text holds an attack, decoded where it is encoded.
     pub fn is_attack(&self, text: &[u8]) -> bool {
-        if text.is_empty() {
+        if text.len() < self.payloads.min_pattern_len() {
+            // Decoding makes it no longer.
             return false;
         }
         let encoded = |b: &u8| matches!(b, b'%' | b'+' | b'*');

@@ -19,6 +19,7 @@ use crate::learned;
 use crate::record::RecordHead;
 use crate::source::SourceKey;
 use crate::tables::Suspect;
+use crate::target::to_front;
 
 /// Pairs of a line.
 pub const PAIRS: usize = 4;
@@ -65,7 +66,7 @@ impl<'m> Singles<'m> {
         let Some(at) = line.iter().position(|pair| pair.address == address) else {
             return Met::Unknown;
         };
-        line[..=at].rotate_right(1);
+        to_front(line, at);
         if line[0].client == client { Met::Alone } else { Met::Other(line[0].client) }
     }
 
@@ -73,7 +74,7 @@ impl<'m> Singles<'m> {
     pub fn insert(&mut self, address: u64, client: u64) {
         let line = self.line_mut(address);
         let same = line.iter().position(|pair| pair.address == address);
-        line[..=same.unwrap_or(PAIRS - 1)].rotate_right(1);
+        to_front(line, same.unwrap_or(PAIRS - 1));
         line[0] = Pair { address, client };
     }
 
