@@ -11,7 +11,7 @@ use api_abuse_tests::http::Request;
 use api_abuse_tests::nginx::Nginx;
 use api_abuse_tests::people::{Crowd, PEOPLE};
 use api_abuse_tests::shop::Shop;
-use api_abuse_tests::sites::{attacker, guarded_application, guarded_files, neighbour};
+use api_abuse_tests::sites::{attacker, guarded, guarded_application, guarded_files, neighbour};
 
 /// Requests that may be served to a scanner, and to a credential stuffer.
 const SCANNER_MAX: usize = 25;
@@ -143,6 +143,33 @@ fn an_attackers_neighbours_at_its_address_keep_their_access() {
     assert!(outcome.denied && outcome.served <= SCANNER_MAX, "{outcome:?}");
     browse(8);
     assert_eq!(nginx.client_from(address).send(&probe("/")).unwrap().status, 403);
+}
+
+/// A login that answers every mistake with a redirect to its form, which has another address. NGINX makes
+/// a relative one absolute before it sends it.
+#[test]
+fn a_login_that_redirects_to_its_form_says_no() {
+    let application = "server { listen @other@; absolute_redirect off; \
+         location = /session { return 302 /account/login; } location / { return 200 page; } }";
+    let server = "location / { proxy_pass http://@other@; }";
+    let mut site = guarded(server);
+    site.http.push_str(application);
+    let nginx = site.start();
+    let mut client = nginx.client_from(attacker(1));
+    let attempt = |n: usize| {
+        let password = &"correcthorsebattery"[n * 5 % 13..];
+        let body = format!("email=person{n}%40example.net&password={password}");
+        Request::post("/session", "application/x-www-form-urlencoded", body)
+            .header("User-Agent", "Mozilla/5.0 (stuff)")
+    };
+    let denied = (0..STUFFER_MAX).find(|&n| {
+        thread::sleep(Duration::from_millis(25));
+        client.send(&attempt(n)).unwrap().status == 403
+    });
+    let attempts = denied.expect("never denied");
+    assert!(attempts > 5, "{attempts}");
+    let fate = fate(&nginx.entries_from(attacker(1), attempts + 1), attacker(1));
+    assert_eq!(fate.threat, "credential_stuffing", "{fate:?}");
 }
 
 #[test]
