@@ -92,11 +92,15 @@ fn reload(times: usize) {
         nginx.reload();
     }
     let took = begun.elapsed();
-    let after = holdings(&nginx);
+    let mut after = holdings(&nginx);
+    let flat = eventually(PATIENCE, || {
+        after = holdings(&nginx);
+        after[0].is_no_more_than(&before[0], 256)
+            && after[1].is_no_more_than(&before[1], STATE_BUFFERS)
+    });
     println!("{times} reloads in {took:?}\nmaster {:?}\n    to {:?}", before[0], after[0]);
     println!("worker {:?}\n    to {:?}", before[1], after[1]);
-    assert!(after[0].is_no_more_than(&before[0], 256));
-    assert!(after[1].is_no_more_than(&before[1], STATE_BUFFERS));
+    assert!(flat, "from {before:?} to {after:?}");
     let refused = nginx.client_from(attacker(1)).send(&probe("/page.html")).unwrap();
     assert_eq!(refused.status, 403);
     assert!(nginx.metrics().total("api_abuse_records_dropped_total") < 0.5);
@@ -192,7 +196,12 @@ fn spray(count: u32) {
         }
     });
     let took = begun.elapsed();
-    let after = holdings_by_proxy(&nginx);
+    // A worker hears of a connection that its client closed, and lets go of it, when it next looks.
+    let mut after = holdings_by_proxy(&nginx);
+    let flat = eventually(PATIENCE, || {
+        after = holdings_by_proxy(&nginx);
+        after.is_no_more_than(&before, STATE_BUFFERS)
+    });
     let metrics = nginx.metrics();
     let total = |name: &str| metrics.total(name);
     println!("{count} addresses, {:.0} a second", f64::from(count) * 0.9 / took.as_secs_f64());
@@ -211,7 +220,8 @@ fn spray(count: u32) {
     println!("the suspect was denied after {rest} requests more");
     assert!(rest + 5 <= 25, "{rest}");
     assert!((total("api_abuse_denylist_entries") - denied.len() as f64).abs() < 0.5);
-    assert!(total("api_abuse_sources") > 1000.0 && after.is_no_more_than(&before, STATE_BUFFERS));
+    assert!(total("api_abuse_sources") > 1000.0);
+    assert!(flat, "from {before:?} to {after:?}");
 }
 
 /// The largest worker.
