@@ -67,6 +67,13 @@ impl Format {
         Ok(Self(Kind::Template(Template::compile(template)?)))
     }
 
+    /// The predefined format that a line is in, if it is in any.
+    pub(crate) fn name_of(line: &[u8]) -> Option<&'static str> {
+        let reads =
+            |name: &&str| Self::compile(name).is_ok_and(|format| format.parse(line).is_ok());
+        ["combined", "common", "json"].into_iter().find(reads)
+    }
+
     /// Finds the values of a line (without its line end).
     pub(crate) fn parse<'a>(&self, line: &'a [u8]) -> Result<Line<'a>, Expected<'_>> {
         match &self.0 {

@@ -185,6 +185,21 @@ fn damaged_input_is_reported_counted_and_passed_over() {
 }
 
 #[test]
+fn a_log_in_another_known_format_is_told_its_name() {
+    let path = scratch("other_format.log");
+    let request = "192.0.2.7 - - [20/Feb/2016:00:00:00 +0000] \"GET / HTTP/1.1\" 200 1";
+    let json = r#"{"remote_addr":"192.0.2.7","time_local":"20/Feb/2016:00:00:00 +0000","request":"GET / HTTP/1.1","status":"200"}"#;
+    fs::write(&path, format!("{request}\n{json}\nneither\n")).unwrap();
+    let output = replay(&[path.to_str().unwrap()]);
+    assert!(!output.status.success());
+    let errors = errors(&output);
+    let lines: Vec<_> = errors.lines().collect();
+    assert!(lines[0].ends_with("; try --format common"), "{errors}");
+    assert!(lines[1].ends_with("; try --format json"), "{errors}");
+    assert!(!lines[2].contains("--format"), "{errors}");
+}
+
+#[test]
 fn a_truncated_archive_gives_what_it_holds() {
     let whole = gzip(log().as_bytes());
     let path = scratch("truncated.gz");

@@ -133,7 +133,13 @@ impl Intake {
                 self.counts.malformed += 1;
                 let found = &line[at.min(line.len())..];
                 self.complain(file, number, || {
-                    format!("expected {what}, found \"{}\"", printable(found, SHOWN))
+                    let found = printable(found, SHOWN);
+                    match Format::name_of(line).filter(|_| self.format.parse(line).is_err()) {
+                        Some(name) => {
+                            format!("expected {what}, found \"{found}\"; try --format {name}")
+                        }
+                        None => format!("expected {what}, found \"{found}\""),
+                    }
                 });
             }
         }
