@@ -5,7 +5,20 @@ import * as api from './api.js';
 import { h } from './dom.js';
 import { THREATS, compact, number, relative, threatName, visible, who } from './format.js';
 import { VirtualTable } from './virtual.js';
-import { actionPill, button, empty, field, prose, raw, select, source, threatMark, time } from './ui.js';
+import {
+  actionPill,
+  button,
+  empty,
+  field,
+  prose,
+  raw,
+  searchField,
+  select,
+  source,
+  stopSearch,
+  threatMark,
+  time,
+} from './ui.js';
 
 const ORDERS = [
   ['-since', 'Newest first'],
@@ -28,7 +41,6 @@ let list = null;
 let wanted = '';
 let total = null;
 let latest = null;
-let typing = 0;
 
 const chosen = ({ args }) => ({
   application: args.application ?? '',
@@ -105,7 +117,7 @@ export const denylist = {
     list?.close();
     list = null;
     wanted = '';
-    clearTimeout(typing);
+    stopSearch();
   },
 };
 
@@ -118,22 +130,7 @@ function filters({ route, status, go }) {
   return h(
     'form',
     { class: 'filters', role: 'search', 'aria-label': 'Denylist', onsubmit: (event) => event.preventDefault() },
-    field(
-      'Search',
-      h('input', {
-        type: 'search',
-        name: 'q',
-        value: q,
-        autocomplete: 'off',
-        spellcheck: 'false',
-        maxlength: '64',
-        placeholder: 'address, CIDR, fingerprint, incident',
-        oninput: ({ target }) => {
-          clearTimeout(typing);
-          typing = setTimeout(() => go({ q: target.value.trim() }), 250);
-        },
-      }),
-    ),
+    searchField(q, 'address, CIDR, fingerprint, incident', (text) => go({ q: text })),
     field('Application', select('application', application, [['', 'All'], ...applications], choose('application'))),
     field('Threat', select('threat', threat, [['', 'All'], ...THREATS, ['none', 'Own entries']], choose('threat'))),
     field('Order', select('sort', sort, ORDERS, choose('sort'))),

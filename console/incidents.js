@@ -3,7 +3,20 @@
 import * as api from './api.js';
 import { h } from './dom.js';
 import { THREATS, moment, number, plural, threatName, visible, who } from './format.js';
-import { actionPill, button, empty, field, raw, select, source, table, threatMark, time } from './ui.js';
+import {
+  actionPill,
+  button,
+  empty,
+  field,
+  raw,
+  searchField,
+  select,
+  source,
+  stopSearch,
+  table,
+  threatMark,
+  time,
+} from './ui.js';
 
 const LIMIT = 100;
 const COLUMNS = [
@@ -15,8 +28,6 @@ const COLUMNS = [
   { label: 'Confidence', class: 'right' },
   { label: 'What was done' },
 ];
-
-let typing = 0;
 
 export const incidents = {
   title: 'Incidents',
@@ -37,22 +48,7 @@ export const incidents = {
       h(
         'form',
         { class: 'filters', role: 'search', 'aria-label': 'Incidents', onsubmit: (event) => event.preventDefault() },
-        field(
-          'Search',
-          h('input', {
-            type: 'search',
-            name: 'q',
-            value: q,
-            autocomplete: 'off',
-            spellcheck: 'false',
-            maxlength: '64',
-            placeholder: 'address, CIDR, number',
-            oninput: ({ target }) => {
-              clearTimeout(typing);
-              typing = setTimeout(() => go({ q: target.value.trim(), offset: '' }), 250);
-            },
-          }),
-        ),
+        searchField(q, 'address, CIDR, number', (text) => go({ q: text, offset: '' })),
         field(
           'Application',
           select(
@@ -87,7 +83,7 @@ export const incidents = {
         ),
     );
   },
-  leave: () => clearTimeout(typing),
+  leave: () => stopSearch(),
 };
 
 function row(entry, now) {

@@ -73,6 +73,35 @@ export function empty(title, ...text) {
   return h('div', { class: 'empty' }, h('p', { class: 'empty-title' }, title), h('p', null, ...text));
 }
 
+/** How long after the last key a search begins, milliseconds. */
+const PAUSE = 250;
+let typing = 0;
+
+/** What is searched for: `search` is called with it once nobody types any more. */
+export function searchField(value, placeholder, search) {
+  return field(
+    'Search',
+    h('input', {
+      type: 'search',
+      name: 'q',
+      value,
+      autocomplete: 'off',
+      spellcheck: 'false',
+      maxlength: '64',
+      placeholder,
+      oninput: ({ target }) => {
+        stopSearch();
+        typing = setTimeout(() => search(target.value.trim()), PAUSE);
+      },
+    }),
+  );
+}
+
+/** Forgets a search that has not begun. */
+export function stopSearch() {
+  clearTimeout(typing);
+}
+
 export function time(value, text) {
   if (!value) return '–';
   return h('time', { datetime: value, title: `${value} (${clock(value)} here)` }, text);
