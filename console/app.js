@@ -95,10 +95,21 @@ function navigate() {
       ),
     ),
   );
-  element('views').querySelector('[aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
+  reveal(element('views').querySelector('[aria-current]'));
   scrollTo(0, 0);
   render();
   tick(true);
+}
+
+/**
+ * Brings a link into the visible part of the strip of views. Not by scrollIntoView(), after which some versions of
+ * Chromium (150 is one) let Tab go on from that link, past the one that skips to the content.
+ */
+function reveal(link) {
+  if (!link) return;
+  const strip = element('views');
+  const [inner, outer] = [link.getBoundingClientRect(), strip.getBoundingClientRect()];
+  strip.scrollLeft += Math.min(0, inner.left - outer.left) + Math.max(0, inner.right - outer.right);
 }
 
 /** Asks for the state and, when it is due, for what the view shows. */

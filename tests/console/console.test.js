@@ -65,6 +65,16 @@ for (const width of WIDTHS) {
       await page.context().close();
     });
 
+    test('the strip of views shows the one it is at', LIMIT, async () => {
+      const page = await open(browser, it.url, { width: Math.min(width, 260) });
+      for (const [name, title] of [VIEWS.at(-1), ...VIEWS]) {
+        await view(page, name, title);
+        const { x, width: wide } = await page.locator('nav a[aria-current=page]').boundingBox();
+        assert.ok(x >= -1 && x + wide <= 261, `${title} is at ${x}, ${wide} wide`);
+      }
+      await page.context().close();
+    });
+
     test('keyboard alone', LIMIT, async () => {
       const page = await open(browser, it.url, { width });
       await page.locator('.applications').waitFor();
