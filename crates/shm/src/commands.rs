@@ -59,8 +59,18 @@ pub enum Progress<T> {
     Gone,
 }
 
+/// Numbers of claims have 30 bits.
+const NUMBERS: u64 = 0x3fff_ffff;
+
 /// How long an answer that nobody asks for keeps its slot: claims of other commands after it.
 const PATIENCE: u64 = 1 << 10;
+
+/// Whether claim `found` was made long before claim `now`. It may also be a newer one: whoever makes claim `now` got
+/// its number some time ago.
+fn is_old(found: u64, now: u64) -> bool {
+    let age = now.wrapping_sub(found) & NUMBERS;
+    (PATIENCE..NUMBERS / 2).contains(&age)
+}
 
 /// A state word: number of the claim (30 bits), pid of the worker (32), phase (2).
 fn state(claim: u64, phase: u64) -> u64 {
@@ -68,7 +78,7 @@ fn state(claim: u64, phase: u64) -> u64 {
 }
 
 fn claim_of(number: u64, pid: u32) -> u64 {
-    (number & 0x3fff_ffff) << 32 | u64::from(pid)
+    (number & NUMBERS) << 32 | u64::from(pid)
 }
 
 fn pid_of(state: u64) -> u32 {
@@ -127,10 +137,10 @@ impl<'a> Commands<'a> {
     fn claim(&self, slot: usize, claim: u64, alive: &impl Fn(u32) -> bool) -> bool {
         let (word, _, _) = self.slot(slot);
         let found = word.load(Ordering::Relaxed);
-        let age = (claim >> 32).wrapping_sub(found >> 34) & 0x3fff_ffff;
+        let old = is_old(found >> 34, claim >> 32);
         let free = match found & PHASE {
             FREE => true,
-            ANSWERED => age > PATIENCE || !alive(pid_of(found)),
+            ANSWERED => old || !alive(pid_of(found)),
             // A command that was submitted is done, whoever submitted it.
             SUBMITTED => false,
             _ => !alive(pid_of(found)),
@@ -254,6 +264,19 @@ mod tests {
         let tries = (0..2 * PATIENCE).find(|_| lane.submit(6, &command(2), ALIVE).is_some());
         assert!(tries.is_some_and(|tries| tries >= PATIENCE / 2), "{tries:?}");
         assert_eq!(lane.poll(forgotten), Progress::Gone);
+    }
+
+    #[test]
+    fn who_was_held_up_on_its_way_to_a_slot_takes_no_newer_answer() {
+        let memory = memory(Commands::words(1));
+        let lane = Commands::over(&memory).unwrap();
+        memory[0].store(40, Ordering::Relaxed);
+        let newer = lane.submit(5, &command(1), ALIVE).unwrap();
+        lane.serve(answer);
+        // As if it had taken its number before.
+        memory[0].store(39, Ordering::Relaxed);
+        assert!(lane.submit(6, &command(2), ALIVE).is_none());
+        assert_eq!(lane.poll(newer), Progress::Answered([101; ANSWER_WORDS]));
     }
 
     #[test]
