@@ -165,7 +165,7 @@ CONSOLE_TESTS := tests/console
 .PHONY: test-console
 test-console: deps build $(CONSOLE_TESTS)/node_modules ## the console in Chromium: a mock of its API, then NGINX; or CONSOLE_URL=http://…
 	npm --prefix $(CONSOLE_TESTS) --silent test
-	$(if $(CONSOLE_URL),,cargo test -p api-abuse-tests --test browser -- --ignored --nocapture)
+	$(if $(CONSOLE_URL),,cargo test -p api-abuse-tests --test browser -- --ignored --nocapture --test-threads 1)
 
 .PHONY: screenshots
 screenshots: deps $(CONSOLE_TESTS)/node_modules ## the pictures of the console in docs/

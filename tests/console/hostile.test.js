@@ -1,9 +1,9 @@
-// What only a mock can show: texts that try to break out, a long denylist, and everything that goes wrong.
+// What only a mock can show: texts that try to break out, and everything that goes wrong.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
-import { WIDTHS, accessible, innocent, launch, open, view } from './browser.js';
+import { accessible, innocent, launch, open, view } from './browser.js';
 import { HOSTILE } from './mock/plots.js';
 import { real, target, until } from './target.js';
 
@@ -83,46 +83,6 @@ describe('hostile texts', () => {
     }),
   );
 });
-
-for (const width of WIDTHS) {
-  test(`100,000 entries scroll at ${width} pixels`, LIMIT, () =>
-    using({ denials: 100_000, width }, async (page, { mock }) => {
-      await view(page, 'denylist', 'Denylist');
-      const total = mock.world.denylist.size;
-      await page.getByText(`${total.toLocaleString('en-US')} entries`).waitFor();
-      const box = page.locator('.tall');
-      for (const share of [0.5, 1, 0.2]) {
-        await box.evaluate((node, to) => {
-          node.scrollTop = to * (node.scrollHeight - node.clientHeight);
-        }, share);
-        const row = Math.round(share * (total - 1)) + 2;
-        await until(() => rowsInSight(page).then((rows) => rows.some((index) => Math.abs(index - row) < 20)));
-        assert.ok((await page.locator('.virtual tbody tr').count()) < 80, 'only rows in sight exist');
-      }
-      await accessible(page, 'long denylist');
-      await page.getByLabel('Search').fill('10.7.0.0/16');
-      await page.getByText(/^\d+ found$/).waitFor();
-      const found = Number.parseInt(await page.locator('.count').innerText(), 10);
-      assert.ok(found > 100 && found < 1000, `${found} found`);
-      const addresses = await page.locator('.virtual .source bdi').allInnerTexts();
-      assert.ok(addresses.length > 5 && addresses.every((address) => address.startsWith('10.7.')), String(addresses));
-      await page.getByLabel('Order').selectOption('-hits');
-      await until(async () => {
-        const hits = (await page.locator('.virtual td.col-hits').allInnerTexts()).map((text) =>
-          Number.parseInt(text.replaceAll(',', ''), 10),
-        );
-        return hits.length > 5 && hits.every((value, index) => index === 0 || value <= hits[index - 1]);
-      });
-      await innocent(page);
-    }),
-  );
-}
-
-/** `aria-rowindex` of the loaded rows. */
-const rowsInSight = (page) =>
-  page
-    .locator('.virtual tbody tr:not(.gap):has(bdi)')
-    .evaluateAll((rows) => rows.map((row) => Number(row.getAttribute('aria-rowindex'))));
 
 describe('what an operator does', () => {
   test('extends, denies and lifts; the list stays where it was scrolled to', LIMIT, () =>

@@ -22,6 +22,7 @@
 pub mod access_log;
 pub mod attack;
 pub mod callgrind;
+pub mod denials;
 pub mod http;
 pub mod memory;
 pub mod metrics;

@@ -12,56 +12,20 @@
 
 use std::fs;
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use api_abuse_tests::http::{Client, Request};
-use api_abuse_tests::nginx::{Nginx, Site};
-use serde_json::{Value, json};
+use api_abuse_tests::denials::{DENIALS, deny_all, roomy_site};
+use api_abuse_tests::http::Client;
+use api_abuse_tests::nginx::Nginx;
+use serde_json::Value;
 
-const DENIALS: u32 = 100_000;
-/// Connections that deny at the same time; each waits until its denial holds.
-const CONNECTIONS: usize = 24;
 /// Looks at each list.
 const LOOKS: usize = 20;
 /// What the contract promises, in milliseconds.
 const FIRST_ANSWER: f64 = 100.0;
 const HELD_UP: f64 = 5.0;
-
-fn start() -> Nginx {
-    let site = Site::new(
-        "api_abuse_zone abuse:64m; api_abuse_state off;
-        server { listen @listen@; api_abuse shop; api_abuse_mode block; root html;
-            keepalive_requests 1000000;
-            location /abuse/ { api_abuse off; api_abuse_console; access_log off; } }",
-    );
-    site.file("html/page.html", "page").workers(1).start()
-}
-
-/// Denies 10.0.0.0, 10.0.0.1 and so on.
-fn deny(nginx: &Nginx) {
-    let next = AtomicU32::new(0);
-    thread::scope(|scope| {
-        for _ in 0..CONNECTIONS {
-            scope.spawn(|| {
-                let mut client = nginx.client();
-                loop {
-                    let number = next.fetch_add(1, Ordering::Relaxed);
-                    if number >= DENIALS {
-                        return;
-                    }
-                    let [_, a, b, c] = number.to_be_bytes();
-                    let body = json!({ "application": "shop", "address": format!("10.{a}.{b}.{c}"), "ttl": "1d" });
-                    let request =
-                        Request::post("/abuse/api/denylist", "application/json", body.to_string());
-                    let answer = client.send(&request.header("X-API-Abuse", "1")).unwrap();
-                    assert_eq!(answer.status, 201, "{}", answer.text());
-                }
-            });
-        }
-    });
-}
 
 /// Puts this program and the worker on one processor. The kernel knows exactly what a program has used that does
 /// not run at the moment; of one that runs elsewhere, only up to the last tick.
@@ -114,9 +78,9 @@ fn look(nginx: &Nginx, worker: u32, path: &str) -> (Value, f64, f64, f64) {
 #[test]
 #[ignore = "fills a denylist: make bench-api"]
 fn a_hundred_thousand_denials() {
-    let nginx = start();
+    let nginx = roomy_site().workers(1).start();
     let begun = Instant::now();
-    deny(&nginx);
+    deny_all(&nginx);
     println!("{DENIALS} denials made in {:.1} s", begun.elapsed().as_secs_f64());
     let worker = nginx.worker_pids()[0];
     share_a_processor(worker);
