@@ -122,7 +122,7 @@ impl Engine<'_> {
             *keys = self.keys(record);
             read ^= self.sources.approach(keys.session) ^ self.sources.approach(keys.client);
             read ^= u64::from(self.singles.knows(keys.address));
-            read ^= self.targets.approach(keys.path, keys.agent);
+            read ^= self.targets.as_ref().map_or(0, |it| it.approach(keys.path, keys.agent));
             let path_key = combine(record.head.application, record.head.path_hash);
             read ^= self.served.approach(path_key) ^ self.objects.approach(combine(path_key, 0));
         }

@@ -103,14 +103,31 @@ impl<'m> Endpoints<'m> {
             object: false,
             siblings: 0,
         };
-        if served.is_some() && self.find(application).is_none() {
-            self.create(0, application, Token::Literal, &[], u64::MAX >> 1);
-        }
         let mut parent = self.find(application);
-        for step in target.steps() {
+        if served.is_some() && parent.is_none() {
+            self.create(0, application, Token::Literal, &[], u64::MAX >> 1);
+            parent = self.find(application);
+        }
+        let steps = target.steps();
+        for (depth, step) in steps.iter().enumerate() {
             let found = self.child(at.template, step.class, step.name);
-            let above = parent;
-            parent = found.index;
+            let above = core::mem::replace(&mut parent, found.index);
+            let literal = step.class == Token::Literal;
+            let leads =
+                |index: &usize| at.known && (!literal || self.leads(*index, at.template, above));
+            if let Some(index) = found.index.filter(leads) {
+                // As nearly always: a node that is there, and no other could stand for.
+                let from = at.template;
+                at = at.step(found.key, true, !literal);
+                match served {
+                    Some(source) => self.count(index, from, source, now_ms),
+                    None if literal && depth + 1 == steps.len() => {
+                        at.siblings = self.siblings(from, step.extension, false);
+                    }
+                    None => {}
+                }
+                continue;
+            }
             at.siblings = 0;
             at = match (step.class, served) {
                 (Token::Literal, _) => {
@@ -133,7 +150,15 @@ impl<'m> Endpoints<'m> {
         at
     }
 
+    /// Whether the node of a literal is the one that its segment means: its parent has not fanned out, or
+    /// it is established.
+    fn leads(&self, index: usize, parent: u64, above: Option<usize>) -> bool {
+        self.nodes[index].flags & ESTABLISHED != 0
+            || self.known(parent, above).is_none_or(|node| node.flags & FANNED_OUT == 0)
+    }
+
     /// One step down to a literal segment.
+    #[inline(never)]
     fn literal(
         &mut self,
         (at, above): (Resolved, Option<usize>),
@@ -178,6 +203,7 @@ impl<'m> Endpoints<'m> {
     }
 
     /// The step down of a served request: makes the child if it is new, and counts the visit.
+    #[inline(never)]
     fn visit(
         &mut self,
         at: Resolved,
@@ -194,21 +220,32 @@ impl<'m> Endpoints<'m> {
             None => self.create(at.template, found.key, class, name, now_ms),
         };
         let Some(slot) = slot else { return Resolved { known: false, object, ..at } };
+        self.count(slot, at.template, source, now_ms);
+        at.step(found.key, known, object)
+    }
+
+    /// Counts a visit of a node.
+    fn count(&mut self, slot: usize, parent: u64, source: u64, now_ms: u64) {
         let node = &mut self.nodes[slot];
         node.last_ms = now_ms;
         node.visits = node.visits.saturating_add(1);
         node.sources |= 1 << (source >> 60);
-        let ripe = node.visits >= ESTABLISHED_VISITS
-            && node.sources.count_ones() >= ESTABLISHED_SOURCES
-            && node.flags & ESTABLISHED == 0;
-        if ripe {
-            node.flags |= ESTABLISHED;
-            let literal = node.class == Token::Literal as u8;
-            if let Some(parent) = self.get_mut(at.template).filter(|_| literal) {
-                parent.children = parent.children.saturating_sub(1);
-            }
+        if node.flags & ESTABLISHED == 0 && node.visits >= ESTABLISHED_VISITS {
+            self.ripen(slot, parent);
         }
-        at.step(found.key, known, object)
+    }
+
+    /// Establishes a node that was visited often enough, if enough sources did.
+    fn ripen(&mut self, slot: usize, parent: u64) {
+        let node = &mut self.nodes[slot];
+        if node.sources.count_ones() < ESTABLISHED_SOURCES {
+            return;
+        }
+        node.flags |= ESTABLISHED;
+        let literal = node.class == Token::Literal as u8;
+        if let Some(parent) = self.get_mut(parent).filter(|_| literal) {
+            parent.children = parent.children.saturating_sub(1);
+        }
     }
 
     /// Takes a slot for a new child; `None` when all it could have are established.
@@ -281,7 +318,16 @@ impl<'m> Endpoints<'m> {
         Found { key, index: self.find(key) }
     }
 
+    #[inline]
     fn find(&self, key: u64) -> Option<usize> {
+        let first = key as usize & (self.nodes.len() - 1);
+        if self.nodes[first].key == key && key != 0 {
+            return Some(first);
+        }
+        self.find_further(key)
+    }
+
+    fn find_further(&self, key: u64) -> Option<usize> {
         self.window(key).find(|&i| key != 0 && self.nodes[i].key == key)
     }
 
@@ -323,72 +369,4 @@ fn class_name(class: u8) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::hash::Seed;
-
-    const APPLICATION: u64 = 77;
-
-    fn with_endpoints(test: impl FnOnce(&mut dyn FnMut(&str, Option<u64>) -> Resolved)) {
-        let mut nodes = vec![Node::default(); 4096];
-        let mut endpoints = Endpoints::new(&mut nodes);
-        test(&mut |path, source| {
-            let source = source.map(|source| source << 60);
-            let target = Target::plain(path.as_bytes(), Seed([1, 2]));
-            endpoints.resolve(APPLICATION, &target, source, 1)
-        });
-    }
-
-    #[test]
-    fn typed_segments_share_a_template() {
-        with_endpoints(|resolve| {
-            assert!(!resolve("/users/1", Some(1)).known);
-            let first = resolve("/users/1", None);
-            let other = resolve("/users/99", None);
-            assert!(first.known && other.known && other.object);
-            assert_eq!(first.template, other.template);
-            assert!(!resolve("/users/1/orders", None).known);
-            assert!(!resolve("/admin", None).known);
-        });
-    }
-
-    #[test]
-    fn a_flood_of_names_does_not_merge_established_ones() {
-        with_endpoints(|resolve| {
-            for visit in 0..60 {
-                resolve("/api/v1/login", Some(visit % 5));
-            }
-            let before = resolve("/api/v1/login", None);
-            for name in 0..500 {
-                resolve(&format!("/api/v1/slug-of-{}", words(name)), Some(name % 16));
-            }
-            let after = resolve("/api/v1/login", None);
-            assert_eq!((after.template, after.object), (before.template, false));
-            let unseen = resolve("/api/v1/never-seen-before", None);
-            assert!(unseen.known && unseen.object, "{unseen:?}");
-            assert_ne!(unseen.template, before.template);
-        });
-    }
-
-    #[test]
-    fn siblings_count_distinct_names() {
-        with_endpoints(|resolve| {
-            for name in 0..10 {
-                for again in 0..3 {
-                    resolve(&format!("/{}.html", words(name)), Some(again));
-                }
-            }
-            assert_eq!(resolve("/gone.html", None).siblings, 10);
-            assert_eq!(resolve("/gone.php", None).siblings, 0);
-        });
-    }
-
-    fn words(mut n: u64) -> String {
-        let mut text = String::new();
-        while n > 0 {
-            text.push(char::from(b'a' + (n % 26) as u8));
-            n /= 26;
-        }
-        format!("w{text}")
-    }
-}
+mod tests;

@@ -57,7 +57,8 @@ pub struct Engine<'m> {
     /// For each slot of `applications`, which of the configured ones it is.
     pub(crate) configured: [Option<u32>; APPLICATIONS],
     pub(crate) patterns: Patterns,
-    pub(crate) targets: Targets,
+    /// Taken out while a record is judged by it, which is why it may not be there.
+    pub(crate) targets: Option<Box<Targets>>,
     pub(crate) forest: Forest<'m>,
     /// When silent applications were last looked after, monotonic milliseconds.
     pub(crate) recovered_ms: u64,
@@ -97,7 +98,7 @@ impl<'m> Engine<'m> {
             configured: [None; APPLICATIONS],
             objects: Objects::new(tables.counts, tables.owners, tables.groups),
             patterns,
-            targets: Targets::default(),
+            targets: None,
             recovered_ms: 0,
             config,
         };
@@ -165,13 +166,17 @@ impl<'m> Engine<'m> {
         }
         self.inherit(slots);
         let pair = [slots.client, slots.address];
-        let mut standing = self.standing(record, keys, pair, ready);
+        let mut targets = self.targets.take().unwrap_or_default();
+        let said = targets.said(record, keys, &self.patterns, self.config.seed);
+        let mut standing = self.standing(record, &said, pair, ready);
         standing.learned_ms = self.applications[application].first_ms + learning_ms / 2;
         if let Some(session) = slots.session {
             standing.teaches &=
                 self.sources.get(session).peak() < Sensitivity::Normal.threshold() / 2.0;
         }
-        let Some(mut facts) = self.facts(record, keys, pair, standing) else { return };
+        let facts = self.facts(record, said, keys.address, pair, standing);
+        self.targets = Some(targets);
+        let Some(mut facts) = facts else { return };
         facts.null = self.null(&facts, application, now_ms, ready);
         let count = facts.count(record);
         slots.all().for_each(|slot| self.observe(slot, record, &facts, &count));

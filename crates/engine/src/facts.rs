@@ -3,10 +3,9 @@
 mod member;
 mod standing;
 
-use crate::approach::Keys;
 use crate::detectors;
 use crate::detectors::credential_stuffing::{self, Answers, Login};
-use crate::detectors::vulnerability_scanning::{self, Contact, is_miss, missed_name};
+use crate::detectors::vulnerability_scanning::{self, Contact, is_miss};
 use crate::endpoint::Resolved;
 use crate::engine::Engine;
 use crate::hash::combine;
@@ -14,7 +13,7 @@ use crate::object::{self, Visit};
 use crate::path::Path;
 use crate::record::{Method, RecordHead, RequestRecord, flags};
 use crate::role::{self, Role};
-use crate::target::Target;
+use crate::target::Said;
 
 use member::Attempt;
 pub(crate) use standing::Standing;
@@ -77,35 +76,23 @@ impl Engine<'_> {
     pub(crate) fn facts(
         &mut self,
         record: &RequestRecord<'_>,
-        keys: &Keys,
-        slots: [Option<usize>; 2],
-        standing: Standing,
-    ) -> Option<Facts> {
-        let mut targets = core::mem::take(&mut self.targets);
-        let target = targets.of(record, keys.path, &self.patterns, self.config.seed);
-        let facts = self.facts_of(record, target, keys.address, slots, standing);
-        self.targets = targets;
-        facts
-    }
-
-    fn facts_of(
-        &mut self,
-        record: &RequestRecord<'_>,
-        target: &Target,
+        mut said: Said<'_>,
         address: u64,
         slots: [Option<usize>; 2],
         standing: Standing,
     ) -> Option<Facts> {
-        let (head, path) = (&record.head, &target.path);
-        let role = role::of_record(record, target.role);
+        let head = &record.head;
+        let role = role::of_record(record, said.target.role);
         if role == Role::Ignore {
             return None;
         }
         let path_key = combine(head.application, head.path_hash);
         let served = (200..300).contains(&head.status) || head.status == 304;
         let teacher = (served && standing.teaches).then_some(address);
-        let endpoint = self.endpoints.resolve(head.application, target, teacher, head.time_ms);
-        let contact = self.contact(record, target, &endpoint, address, standing);
+        let endpoint = self.endpoints.resolve(head.application, said.target, teacher, head.time_ms);
+        let contact = self.contact(record, &mut said, &endpoint, address, standing);
+        let target = &*said.target;
+        let path = &target.path;
         let (login, login_outage) = self.login(record, path, role, address, standing);
         let page = role::is_page(record, path);
         let hasty_form = self.hasty_form(record, role, page, slots);
@@ -114,10 +101,10 @@ impl Engine<'_> {
         let interface = role::is_interface(path);
         let member =
             if login_outage { None } else { self.member(record, slots, attempt, interface) };
-        let number = object::number(target.number, record.query, &endpoint);
-        let collected = record.method() == Method::Get
-            && !matches!(role, Role::Static | Role::Login)
-            && (endpoint.object || page || number.is_some());
+        let read = record.method() == Method::Get && !matches!(role, Role::Static | Role::Login);
+        let number =
+            if read { object::number(target.number, record.query, &endpoint) } else { None };
+        let collected = read && (endpoint.object || page || number.is_some());
         let visit =
             (collected && served).then(|| self.visit(record, &endpoint, number, address, standing));
         // What was served to others and now fails, fails for everybody.
@@ -225,34 +212,34 @@ impl Engine<'_> {
     fn contact(
         &mut self,
         record: &RequestRecord<'_>,
-        target: &Target,
+        said: &mut Said<'_>,
         endpoint: &Resolved,
         address: u64,
         standing: Standing,
     ) -> Contact {
         let head = &record.head;
         let path_key = combine(head.application, head.path_hash);
+        let miss =
+            is_miss(head.status).then(|| said.target.missed(&self.patterns, self.config.seed));
         let context = vulnerability_scanning::Context {
             patterns: &self.patterns,
-            attack: target.attack || standing.agent.attack,
+            attack: said.target.attack || said.query || said.agent.attack,
+            miss,
             served: &self.served,
             missed: &self.missed,
             path_key,
-            missed_key: if is_miss(head.status) {
-                combine(head.application, missed_name(&target.path, self.config.seed))
-            } else {
-                0
-            },
+            missed_key: miss.map_or(0, |miss| combine(head.application, miss.name)),
             referer_key: match head.referer_hash {
                 0 => 0,
                 hash => combine(head.application, hash),
             },
             address,
             fallback: self.is_fallback(record, path_key, address),
-            maps: is_miss(head.status) && self.maps_served(record),
+            maps: miss.is_some() && self.maps_served(record),
         };
         let missed_key = context.missed_key;
-        let contact = vulnerability_scanning::classify(&context, record, &target.path, endpoint);
+        let contact =
+            vulnerability_scanning::classify(&context, record, &said.target.path, endpoint);
         // A name that only attacks use does not become harmless because many attack.
         let taught = if matches!(contact, Contact::Probe | Contact::Payload) {
             standing.vouched
@@ -264,7 +251,7 @@ impl Engine<'_> {
             if is_front(record) {
                 self.served.insert(size_key(head), address);
             }
-        } else if is_miss(head.status) && taught {
+        } else if miss.is_some() && taught {
             self.missed.insert(missed_key, address);
         }
         contact

@@ -262,7 +262,10 @@ fn bucket_of(count: u16) -> usize {
 
 fn digits(text: &[u8]) -> Option<u64> {
     let number = text.iter().take_while(|b| b.is_ascii_digit()).count();
-    core::str::from_utf8(&text[..number]).ok()?.parse().ok()
+    let (&first, rest) = text[..number].split_first()?;
+    rest.iter().try_fold(u64::from(first - b'0'), |number, digit| {
+        number.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
+    })
 }
 
 /// What the last segment of a path is, where it is a number; `Some(None)` when that is too large.

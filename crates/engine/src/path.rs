@@ -91,7 +91,10 @@ impl Path {
 
     /// The last segment, empty for the root.
     pub fn last(&self) -> &[u8] {
-        self.segments().last().unwrap_or_default()
+        let text = self.as_bytes();
+        let end = text.iter().rposition(|&b| b != b'/').map_or(0, |at| at + 1);
+        let start = text[..end].iter().rposition(|&b| b == b'/').map_or(0, |at| at + 1);
+        &text[start..end]
     }
 
     /// The extension of the last segment, without the dot; empty for none.

@@ -109,7 +109,11 @@ pub(crate) const COUNT_MAX: u32 = 1 << 28;
 /// Bytes of one source: its record, its part of a bucket, and a pair of keys.
 pub const SOURCE_BYTES: usize =
     size_of::<Source>() + size_of::<Bucket>() / WAYS + size_of::<Line>() / PAIRS;
-/// A bit of [`Source::asked`].
+/// Bits of [`Source::asked`].
+pub(crate) const ASKED_ROBOTS: u8 = 1;
+/// See [`ASKED_ROBOTS`].
+pub(crate) const ASKED_SITEMAP: u8 = 2;
+/// See [`ASKED_ROBOTS`].
 pub(crate) const ASKED_VOUCHED: u8 = 4;
 
 impl Source {

@@ -5,12 +5,15 @@
 //! keyed hash of the text. What is found there is what would be worked out again, so the cache changes
 //! no decision and may forget at any time: it lies on the heap, not in the engine's tables.
 
-use crate::detectors::patterns::{Patterns, declares_crawler};
+use crate::approach::Keys;
+use crate::detectors::patterns::{Patterns, declares_crawler, is_courtesy, is_misplaced_link};
+use crate::detectors::vulnerability_scanning::missed_name;
 use crate::hash::Seed;
 use crate::object::last_number;
 use crate::path::{MAX_SEGMENTS, Path, extension};
 use crate::record::RequestRecord;
 use crate::role::Role;
+use crate::sources::{ASKED_ROBOTS, ASKED_SITEMAP};
 use crate::token::Token;
 
 /// Paths that are remembered, in groups of which the one that was seen longest ago gives way.
@@ -19,19 +22,40 @@ const PATHS: usize = 16_384;
 const AGENTS: usize = 1024;
 const GROUP: usize = 4;
 
+/// Questions that are remembered whether they hold an attack.
+const QUERIES: usize = 1024;
+
 /// A path, and what it says.
 #[derive(Clone, Copy, Debug)]
+#[repr(C)]
 pub struct Target {
-    /// The path, normalised.
-    pub path: Path,
     /// The role that its words name.
     pub role: Role,
     /// An attack by itself.
     pub attack: bool,
+    /// What is meant for programs: bits of [`crate::sources::Source::asked`], as far as the path says so.
+    pub asks: u8,
+    depth: u8,
     /// What its last segment is where that is a number: see [`crate::object::number`].
     pub number: Option<Option<u64>>,
+    /// What it says when it misses, worked out when it does.
+    missed: Option<Missed>,
     steps: [Step; MAX_SEGMENTS],
-    depth: u8,
+    /// The path, normalised. At the end: it is hardly ever looked at again.
+    pub path: Path,
+}
+
+/// What a path says when it misses.
+#[derive(Clone, Copy, Debug)]
+pub struct Missed {
+    /// [`missed_name`].
+    pub name: u64,
+    /// Honest software asks every site for it, or follows a link there that was no link.
+    pub exempt: bool,
+    /// A name that is looked for rather than linked to.
+    pub probe: bool,
+    /// Its last segment is a number, or a date.
+    pub numbered: bool,
 }
 
 /// A segment, as the tree of templates wants it.
@@ -59,29 +83,56 @@ pub struct Agent {
     pub attack: bool,
 }
 
+/// What the texts of a record say.
+#[derive(Debug)]
+pub(crate) struct Said<'t> {
+    /// Its path.
+    pub(crate) target: &'t mut Target,
+    /// Its User-Agent.
+    pub(crate) agent: Agent,
+    /// Its query is an attack.
+    pub(crate) query: bool,
+}
+
 impl Target {
     const NONE: Step =
         Step { class: Token::Literal, last: false, start: 0, len: 0, name: 0, extension: 0 };
 
     /// Works out what a raw path says.
     pub fn new(raw: &[u8], patterns: &Patterns, seed: Seed) -> Self {
-        let path = Path::new(raw);
-        let role = patterns.role_of(&path);
-        let attack = patterns.is_attacked_path(&path, raw);
-        let steps = [Self::NONE; MAX_SEGMENTS];
-        let mut target = Self { path, role, attack, number: None, steps, depth: 0 };
+        let mut target = Self::plain(raw, seed);
+        target.role = patterns.role_of(&target.path);
+        target.attack = patterns.is_attacked_path(&target.path, raw);
+        target.asks = asks(raw);
         target.number = last_number(&target.path);
-        target.take_steps(seed);
         target
     }
 
     /// A path without a role: for the tree of templates alone.
     pub fn plain(raw: &[u8], seed: Seed) -> Self {
-        let (path, steps) = (Path::new(raw), [Self::NONE; MAX_SEGMENTS]);
-        let role = Role::Auto;
-        let mut target = Self { path, role, attack: false, number: None, steps, depth: 0 };
+        let mut target = Self {
+            role: Role::Auto,
+            attack: false,
+            asks: 0,
+            depth: 0,
+            number: None,
+            missed: None,
+            steps: [Self::NONE; MAX_SEGMENTS],
+            path: Path::new(raw),
+        };
         target.take_steps(seed);
         target
+    }
+
+    /// What it says when it misses.
+    pub fn missed(&mut self, patterns: &Patterns, seed: Seed) -> Missed {
+        let Self { path, missed, .. } = self;
+        *missed.get_or_insert_with(|| Missed {
+            name: missed_name(path, seed),
+            exempt: is_courtesy(path) || is_misplaced_link(path),
+            probe: patterns.is_probe(path),
+            numbered: matches!(Token::of(path.last()).0, Token::Int | Token::Uuid | Token::Date),
+        })
     }
 
     fn take_steps(&mut self, seed: Seed) {
@@ -119,6 +170,19 @@ impl Target {
     }
 }
 
+/// What a path asks for that is meant for programs.
+fn asks(raw: &[u8]) -> u8 {
+    let name = raw.rsplit(|&b| b == b'/').next().unwrap_or_default();
+    let sitemap = name.len() >= 11 && name[..7].eq_ignore_ascii_case(b"sitemap");
+    if raw == b"/robots.txt" {
+        ASKED_ROBOTS
+    } else if sitemap && [&b".xml"[..], b".xml.gz", b".txt"].iter().any(|end| name.ends_with(end)) {
+        ASKED_SITEMAP
+    } else {
+        0
+    }
+}
+
 /// What is remembered.
 #[derive(Debug, Default)]
 pub(crate) struct Targets {
@@ -126,9 +190,24 @@ pub(crate) struct Targets {
     keys: Vec<[(u64, u32); GROUP]>,
     paths: Vec<Target>,
     agents: Vec<[Agent; GROUP]>,
+    /// Hashes of queries, the lowest bit of which says whether it is an attack.
+    queries: Vec<u64>,
 }
 
 impl Targets {
+    /// What the texts of a record say.
+    pub(crate) fn said(
+        &mut self,
+        record: &RequestRecord<'_>,
+        keys: &Keys,
+        patterns: &Patterns,
+        seed: Seed,
+    ) -> Said<'_> {
+        let agent = self.agent(record, keys.agent, patterns);
+        let query = self.is_attack(record.query, patterns, seed);
+        Said { agent, query, target: self.of(record, keys.path, patterns, seed) }
+    }
+
     /// What the path of a record says; `key` is its hash.
     pub(crate) fn of(
         &mut self,
@@ -136,7 +215,7 @@ impl Targets {
         key: u64,
         patterns: &Patterns,
         seed: Seed,
-    ) -> &Target {
+    ) -> &mut Target {
         if self.keys.is_empty() {
             self.keys = vec![[(0, u32::MAX); GROUP]; PATHS / GROUP];
         }
@@ -154,7 +233,23 @@ impl Targets {
             }
             *known = key;
         }
-        &self.paths[*at as usize]
+        &mut self.paths[*at as usize]
+    }
+
+    /// Whether a query is an attack.
+    pub(crate) fn is_attack(&mut self, query: &[u8], patterns: &Patterns, seed: Seed) -> bool {
+        if query.is_empty() {
+            return false;
+        }
+        if self.queries.is_empty() {
+            self.queries = vec![0; QUERIES];
+        }
+        let key = seed.table(query);
+        let known = &mut self.queries[(key >> 32) as usize % QUERIES];
+        if *known | 1 != key | 1 || *known == 0 {
+            *known = (key | 1) ^ u64::from(!patterns.is_attack(query));
+        }
+        *known & 1 != 0
     }
 
     /// Reads what is remembered of a record: see [`crate::Engine::approach`].

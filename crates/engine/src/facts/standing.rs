@@ -1,33 +1,34 @@
 //! What may be made of a record, by the standing of the sources it comes from.
 
 use crate::SourceKind;
-use crate::approach::Keys;
 use crate::engine::Engine;
 use crate::fusion::Sensitivity;
 use crate::hash::combine;
 use crate::profiles::Feature;
 use crate::record::RequestRecord;
-use crate::target::Agent;
+use crate::sources::{ASKED_ROBOTS, ASKED_SITEMAP};
+use crate::target::{Agent, Said};
 
 impl Engine<'_> {
     /// What may be made of a record, by the standing of the sources it comes from.
     pub(crate) fn standing(
         &mut self,
         record: &RequestRecord<'_>,
-        keys: &Keys,
+        said: &Said<'_>,
         slots: [Option<usize>; 2],
         ready: bool,
     ) -> Standing {
         let head = &record.head;
+        let found = (200..300).contains(&head.status) || head.status == 304;
+        let asks = if found { said.target.asks } else { said.target.asks & !ASKED_SITEMAP };
         let asked = combine(combine(head.application, head.fingerprint), ROBOTS);
         if record.path == b"/robots.txt" {
             self.served.insert(asked, combine(head.fingerprint, 0));
         }
-        let agent = self.targets.agent(record, keys.agent, &self.patterns);
         let mut standing = Standing {
             teaches: true,
             ready,
-            agent,
+            agent: said.agent,
             vouched: false,
             polite: false,
             invited: false,
@@ -35,11 +36,11 @@ impl Engine<'_> {
             binds: true,
             new_client: false,
         };
-        let kin = agent.crawler && self.served.others(asked, 0) > 0;
-        let program = agent.crawler || !record.user_agent.starts_with(b"Mozilla/");
+        let kin = said.agent.crawler && self.served.others(asked, 0) > 0;
+        let program = said.agent.crawler || !record.user_agent.starts_with(b"Mozilla/");
         for slot in slots.into_iter().flatten() {
             let source = self.sources.get_mut(slot);
-            source.asked |= asks(record);
+            source.asked |= asks;
             let age_ms = head.time_ms.saturating_sub(source.first_ms);
             let slow = |gap_ms: u64| u64::from(source.requests) * gap_ms <= age_ms + 10 * gap_ms;
             standing.polite |= slow(POLITE_GAP_MS) && (kin || source.asked & ASKED_ROBOTS != 0);
@@ -78,23 +79,6 @@ pub(crate) struct Standing {
     /// It is the first of its client.
     pub(crate) new_client: bool,
 }
-
-/// What a request asks for that is meant for programs: bits of [`crate::sources::Source::asked`].
-fn asks(record: &RequestRecord<'_>) -> u8 {
-    let name = record.path.rsplit(|&b| b == b'/').next().unwrap_or_default();
-    let served = (200..300).contains(&record.head.status) || record.head.status == 304;
-    let sitemap = served && name.len() >= 11 && name[..7].eq_ignore_ascii_case(b"sitemap");
-    if record.path == b"/robots.txt" {
-        ASKED_ROBOTS
-    } else if sitemap && [&b".xml"[..], b".xml.gz", b".txt"].iter().any(|end| name.ends_with(end)) {
-        ASKED_SITEMAP
-    } else {
-        0
-    }
-}
-
-const ASKED_ROBOTS: u8 = 1;
-const ASKED_SITEMAP: u8 = 2;
 
 /// Marks, among what was served, that a fingerprint asked for robots.txt.
 const ROBOTS: u64 = 0x726f_626f_7473;
