@@ -10,6 +10,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::thread;
 use std::time::Duration;
 
+use serde_json::Value;
+
+use crate::eventually;
 use crate::http::{Client, Request, Response};
 use crate::random::Random;
 use crate::shop::accounts;
@@ -109,6 +112,47 @@ pub struct Attacker {
     pub pace: Duration,
     /// Requests after which it gives up.
     pub limit: usize,
+    /// Whether it waits where the detector is behind: see [`until_judged`].
+    pub waits: bool,
+}
+
+/// Waits until the detector has taken up what lies in front of it, as `/status` of this server says; `false`
+/// where there is no such page. A detector that shares its processor with a busy machine is late by a few
+/// requests of an attacker that goes on at its pace, and how many those are says something of the machine.
+pub fn until_judged(to: SocketAddr) -> bool {
+    /// A worker that is killed may leave the counts apart for good.
+    const BOUND: Duration = Duration::from_secs(2);
+    let mut client = Client::new(to);
+    let (mut is_known, mut pushed) = (true, None);
+    eventually(BOUND, || {
+        let health = health(&mut client);
+        is_known = health.is_some();
+        health.is_none_or(|health| {
+            let count = |name: &str| health["lanes"][name].as_u64().unwrap_or(0);
+            let pushed = *pushed.get_or_insert_with(|| count("records_pushed"));
+            health["detector"]["up"] == false || count("records_judged") >= pushed
+        })
+    });
+    is_known
+}
+
+/// Waits for a detector that has just been started and reads its state; as [`until_judged`].
+fn until_up(to: SocketAddr) -> bool {
+    const BOUND: Duration = Duration::from_secs(10);
+    let mut client = Client::new(to);
+    let mut is_known = true;
+    eventually(BOUND, || {
+        let health = health(&mut client);
+        is_known = health.is_some();
+        health.is_none_or(|health| health["detector"]["up"] == true)
+    });
+    is_known
+}
+
+fn health(client: &mut Client) -> Option<Value> {
+    let page = client.get("/status?format=json").ok()?;
+    let status: Value = serde_json::from_slice(&page.body).ok()?;
+    status.get("health").filter(|health| health.is_object()).cloned()
 }
 
 /// A request as the scanner makes it. Who looks whether the scanner is denied must look like it: the
@@ -129,7 +173,7 @@ pub struct Outcome {
 impl Attacker {
     /// An attacker at a pace that five connections over 60 ms have.
     pub fn new(to: SocketAddr, from: Ipv4Addr) -> Self {
-        Self { to, from, pace: Duration::from_millis(12), limit: 200 }
+        Self { to, from, pace: Duration::from_millis(12), limit: 200, waits: true }
     }
 
     /// Goes through random names, with some that scanners like in between.
@@ -157,12 +201,14 @@ impl Attacker {
 
     fn attack(&self, mut next: impl FnMut(usize) -> Request) -> Outcome {
         let mut client = Client::new(self.to).from(self.from);
+        let mut waits = self.waits && until_up(self.to);
         for served in 0..self.limit {
             let response = client.send(&next(served)).expect("an answer");
             if response.status == 403 {
                 return Outcome { served, denied: true };
             }
             thread::sleep(self.pace);
+            waits = waits && until_judged(self.to);
         }
         Outcome { served: self.limit, denied: false }
     }

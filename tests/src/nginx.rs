@@ -20,6 +20,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::access_log::{self, Entry};
+use crate::attack::until_judged;
 use crate::eventually;
 use crate::http::Client;
 use crate::metrics::Metrics;
@@ -28,7 +29,7 @@ pub use site::{Site, built_with};
 
 /// How long NGINX may take to start, to reload and to stop, at the very most, when nothing slows it down
 /// on purpose.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Title of a worker that accepts connections.
 const WORKER: &str = "nginx: worker process\0";
@@ -165,19 +166,43 @@ impl Nginx {
 
     /// The access log, once it has at least `count` entries of requests from `address`.
     pub fn entries_from(&self, address: Ipv4Addr, count: usize) -> Vec<Entry> {
+        self.entries_until(address, |entries| entries.len() >= count)
+    }
+
+    /// The entries of requests from `address`, once they are `complete`. NGINX logs a request after its
+    /// client has the answer, and each worker by itself: the last entry need not be that of the last
+    /// request, nor need it be there when the answer is.
+    pub fn entries_until(
+        &self,
+        address: Ipv4Addr,
+        complete: impl Fn(&[Entry]) -> bool,
+    ) -> Vec<Entry> {
         let mut entries = Vec::new();
-        let complete = eventually(Duration::from_secs(5), || {
+        let is_complete = eventually(PATIENCE, || {
             entries = self.access_log();
             entries.retain(|entry| entry.from == address.to_string());
-            entries.len() >= count
+            complete(&entries)
         });
-        assert!(complete, "{} of {count} requests of {address} were logged", entries.len());
+        let last = entries.last();
+        assert!(is_complete, "{} requests of {address} were logged, {last:?}", entries.len());
         entries
+    }
+
+    /// The first request of `address` that was denied, once its entry is there.
+    pub fn denial_of(&self, address: Ipv4Addr) -> Entry {
+        let entries = self.entries_until(address, |entries| entries.iter().any(Entry::denied));
+        entries.into_iter().find(Entry::denied).expect("a denial")
     }
 
     /// The error log so far.
     pub fn error_log(&self) -> String {
         self.home.error_log()
+    }
+
+    /// Pauses between two requests of an attacker, and until what it did is judged: see [`until_judged`].
+    pub fn let_judge(&self, pace: Duration) {
+        std::thread::sleep(pace);
+        until_judged(self.address);
     }
 
     /// The metrics served at `/status`.

@@ -171,7 +171,7 @@ mod tests {
     fn everybody_finds_something_to_do_in_the_shop() {
         let shop = Shop::open().unwrap();
         let crowd = Crowd::enter(shop.address, 1, 0.05);
-        let busy = crate::eventually(Duration::from_secs(20), || crowd.visits().requests > 600);
+        let busy = crate::eventually(Duration::from_secs(60), || crowd.visits().requests > 600);
         let visits = crowd.leave();
         assert!(busy && visits.refused == 0, "{visits:?}");
         println!("{} requests", visits.requests);

@@ -166,7 +166,7 @@ fn ask(nginx: &Nginx, address: &str, path: &str) -> u16 {
 fn scan(nginx: &Nginx, address: &str, limit: usize) -> usize {
     let mut random = Random::new(address.len() as u64);
     let served = (0..limit).take_while(|_| {
-        thread::sleep(Duration::from_millis(12));
+        nginx.let_judge(Duration::from_millis(12));
         ask(nginx, address, &format!("/{}", random.word(9))) != 403
     });
     served.count()

@@ -10,7 +10,7 @@ use api_abuse_tests::eventually;
 use api_abuse_tests::nginx::{Nginx, Site};
 use api_abuse_tests::sites::{attacker, guarded_files, neighbour};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The library that `make deps` installs.
 fn library() -> PathBuf {

@@ -13,6 +13,8 @@ use api_abuse_tests::people::{Crowd, PEOPLE};
 use api_abuse_tests::shop::Shop;
 use api_abuse_tests::sites::{attacker, guarded, guarded_application, guarded_files, neighbour};
 
+const SOON: Duration = Duration::from_secs(30);
+
 /// Requests that may be served to a scanner, and to a credential stuffer.
 const SCANNER_MAX: usize = 25;
 const STUFFER_MAX: usize = 40;
@@ -51,12 +53,10 @@ fn scanners_are_denied_and_their_neighbours_are_not() {
             neighbour.join().unwrap();
         }
     });
-    let log = nginx.access_log();
     for host in 1..=8 {
-        let fate = fate(&log, attacker(host));
-        assert_eq!(fate.threat, "vulnerability_scanning", "{fate:?}");
+        assert_eq!(nginx.denial_of(attacker(host)).threat, "vulnerability_scanning");
     }
-    println!("{} requests, {} of neighbours", log.len(), served.load(Ordering::Relaxed));
+    println!("{} requests of neighbours", served.load(Ordering::Relaxed));
     assert!(served.load(Ordering::Relaxed) > 20);
 }
 
@@ -104,7 +104,7 @@ fn monitor_mode_says_what_it_would_do_and_does_not_do_it() {
         let labels = [("status", "DENIED_MONITOR")];
         nginx.metrics().sum("api_abuse_requests_total", &labels) > 0.5
     };
-    assert!(eventually(Duration::from_secs(5), counted));
+    assert!(eventually(SOON, counted));
     println!("{} requests, all served; block mode would have served {would:?}", entries.len());
 }
 
@@ -163,7 +163,7 @@ fn a_login_that_redirects_to_its_form_says_no() {
             .header("User-Agent", "Mozilla/5.0 (stuff)")
     };
     let denied = (0..STUFFER_MAX).find(|&n| {
-        thread::sleep(Duration::from_millis(25));
+        nginx.let_judge(Duration::from_millis(25));
         client.send(&attempt(n)).unwrap().status == 403
     });
     let attempts = denied.expect("never denied");
@@ -178,18 +178,21 @@ fn benign_clients_that_look_bad_are_never_denied() {
     // Five times as fast as real people. Faster ones would not be like people any more: some threats
     // are told by haste.
     let crowd = Crowd::enter(nginx.address, 11, 0.2);
-    thread::sleep(Duration::from_secs(6));
+    assert!(eventually(SOON, || crowd.visits().requests > 150), "{:?}", crowd.visits());
     let Outcome { denied, served } = Attacker::new(nginx.address, attacker(1)).scan();
     assert!(denied && served <= SCANNER_MAX, "{served}");
-    thread::sleep(Duration::from_secs(12));
+    let busy = || {
+        let log = nginx.access_log();
+        let did_something = PEOPLE.iter().all(|person| fate(&log, person.address).served > 2);
+        did_something && crowd.visits().requests > 500
+    };
+    assert!(eventually(2 * SOON, busy), "{:?}", crowd.visits());
     let visits = crowd.leave();
     let log = nginx.access_log();
     for person in PEOPLE {
         let fate = fate(&log, person.address);
         assert_eq!(fate.denied, 0, "{} was denied: {fate:?}", person.name);
-        assert!(fate.served > 2, "{} did nothing", person.name);
     }
     println!("{visits:?}, the shop served {}", shop.served());
     assert_eq!(visits.refused, 0);
-    assert!(visits.requests > 300);
 }

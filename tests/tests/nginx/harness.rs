@@ -2,9 +2,13 @@
 //! that it says about the module is.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
+use api_abuse_tests::eventually;
 use api_abuse_tests::http::Request;
 use api_abuse_tests::nginx::Site;
+
+const SOON: Duration = Duration::from_secs(30);
 
 fn bare() -> Site {
     Site::new("server { listen @listen@; root html; }").bare().file("html/page.html", "page")
@@ -21,7 +25,8 @@ fn serves_reloads_and_stops() {
     let after = nginx.worker_pids();
     assert!(after.len() == 2 && after.iter().all(|pid| !before.contains(pid)));
     assert_eq!(client.send(&Request::new("HEAD", "/page.html")).unwrap().status, 200);
-    assert!(nginx.home().join("access.json").metadata().unwrap().len() > 0);
+    let logged = || std::fs::read_to_string(nginx.home().join("access.json")).unwrap();
+    assert!(eventually(SOON, || logged().lines().count() == 2), "{}", logged());
     nginx.finish();
 }
 
@@ -30,7 +35,7 @@ fn a_worker_that_the_test_killed_is_no_failure_and_comes_back() {
     let nginx = bare().start();
     let victim = nginx.worker_pids()[0];
     nginx.kill9(victim);
-    let back = api_abuse_tests::eventually(std::time::Duration::from_secs(5), || {
+    let back = eventually(SOON, || {
         let pids = nginx.worker_pids();
         pids.len() == 2 && !pids.contains(&victim)
     });
@@ -49,7 +54,7 @@ fn an_alarming_line_fails_the_test_that_did_not_expect_it() {
         nginx.reconfigure(|site| site.http.push_str("nonsense;"));
         nginx.hup();
         let logged = || nginx.error_log().contains("unknown directive \"nonsense\"");
-        assert!(api_abuse_tests::eventually(std::time::Duration::from_secs(5), logged));
+        assert!(eventually(SOON, logged));
         nginx.finish();
     };
     provoke(bare().expect("unknown directive \"nonsense\"").start());

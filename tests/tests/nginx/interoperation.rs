@@ -11,12 +11,12 @@ use api_abuse_tests::eventually;
 use api_abuse_tests::http::Request;
 use api_abuse_tests::nginx::Nginx;
 use api_abuse_tests::shop::Shop;
-use api_abuse_tests::sites::{ZONE, attacker, guarded_files, neighbour, shipped};
+use api_abuse_tests::sites::{STATUS, ZONE, attacker, guarded_files, neighbour, shipped};
 use serde_json::Value;
 
 use crate::state::program;
 
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(30);
 
 fn docs() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs").canonicalize().unwrap()
@@ -37,7 +37,7 @@ fn run(command: &mut Command, input: &str) -> (bool, String) {
 fn convict_address(nginx: &Nginx, host: std::net::Ipv4Addr) {
     let mut client = nginx.client_from(host);
     let denied = (0..200).any(|number| {
-        std::thread::sleep(Duration::from_millis(10));
+        nginx.let_judge(Duration::from_millis(10));
         let agent = format!(
             "Mozilla/5.0 ({number}) \"key\":{{\"address\":\"192.0.2.1\",\"type\":\"address\"}}"
         );
@@ -51,8 +51,13 @@ fn convict_address(nginx: &Nginx, host: std::net::Ipv4Addr) {
 fn prometheus_takes_the_metrics_and_the_alerts() {
     let nginx = guarded_files().start();
     assert!(Attacker::new(nginx.address, attacker(1)).scan().denied);
-    let text = nginx.client().get("/status").unwrap().text();
-    assert!(text.contains("api_abuse_decisions_total{"), "{text}");
+    // An entry holds before the numbers around it are published.
+    let mut text = String::new();
+    let published = eventually(SOON, || {
+        text = nginx.client().get("/status").unwrap().text();
+        text.contains("api_abuse_decisions_total{")
+    });
+    assert!(published, "{text}");
     let (well, said) = run(Command::new("promtool").args(["check", "metrics"]), &text);
     assert!(well && said.is_empty(), "{said}");
     let (well, said) =
@@ -72,21 +77,21 @@ fn prometheus_takes_the_metrics_and_the_alerts() {
 fn fail2ban_bans_whole_addresses_and_clients_if_told_to() {
     let site = format!(
         "{ZONE} api_abuse_log decisions.jsonl;
-        server {{ listen @listen@; api_abuse shop; api_abuse_mode block; root html; }}"
+        server {{ listen @listen@; api_abuse shop; api_abuse_mode block; root html; {STATUS} }}"
     );
     let nginx = api_abuse_tests::nginx::Site::new(&site).start();
     assert!(Attacker::new(nginx.address, attacker(1)).scan().denied);
     convict_address(&nginx, attacker(2));
     let log = nginx.home().join("decisions.jsonl");
     let lines = || fs::read_to_string(&log).unwrap_or_default();
-    assert!(eventually(SOON, || lines().lines().count() >= 2), "{}", lines());
     let of_type = |kind: &str, host: u16| {
         let has = |line: Value| {
             line["key"]["type"] == kind && line["key"]["address"] == attacker(host).to_string()
         };
         lines().lines().any(|line| serde_json::from_str(line).is_ok_and(has))
     };
-    assert!(of_type("client", 1) && of_type("address", 2), "{}", lines());
+    let both = || of_type("client", 1) && of_type("address", 2);
+    assert!(eventually(SOON, both), "{}", lines());
     let filter = docs().join("recipes/fail2ban/filter.conf");
     let matched = |mode: &str| {
         let filter = format!("{}{mode}", filter.display());
@@ -150,7 +155,7 @@ fn nftables_takes_the_denials_of_addresses() {
         rest.split_once('s')?.0.parse::<u32>().ok()
     };
     for address in [host.as_str(), "2001:db8:7::/64"] {
-        assert!(timeout(address).is_some_and(|left| (570..=600).contains(&left)), "{text}");
+        assert!(timeout(address).is_some_and(|left| (300..=600).contains(&left)), "{text}");
     }
     assert!(!text.contains(&attacker(1).to_string()), "a client is no address: {text}");
 }

@@ -7,6 +7,8 @@ use api_abuse_tests::eventually;
 use api_abuse_tests::nginx::Nginx;
 use api_abuse_tests::sites::{attacker, guarded_files, neighbour};
 
+const SOON: Duration = Duration::from_secs(30);
+
 fn convict(nginx: &Nginx, host: u16) {
     let outcome = Attacker::new(nginx.address, attacker(host)).scan();
     assert!(outcome.denied && outcome.served <= 25, "{outcome:?}");
@@ -31,7 +33,7 @@ fn a_reload_forgets_nothing() {
         assert!(is_denied(&nginx, 1) && serves(&nginx));
         convict(&nginx, host);
     }
-    assert!(total() > before, "counters began anew");
+    assert!(eventually(SOON, || total() > before), "counters began anew");
     assert!((1..5).all(|host| is_denied(&nginx, host)));
 }
 
@@ -67,8 +69,11 @@ fn a_reload_that_is_refused_leaves_everything_as_it_was() {
     let workers = nginx.worker_pids();
     nginx.reconfigure(|site| site.http = site.http.replace("abuse:16m", "abuse:32k"));
     nginx.hup();
-    let refused = eventually(Duration::from_secs(5), || nginx.error_log().contains("[emerg]"));
-    assert!(refused && nginx.error_log().contains("is too small"), "{}", nginx.error_log());
+    let refused = eventually(SOON, || {
+        let log = nginx.error_log();
+        log.contains("[emerg]") && log.contains("is too small")
+    });
+    assert!(refused, "{}", nginx.error_log());
     assert_eq!(nginx.worker_pids(), workers);
     assert!(is_denied(&nginx, 1) && serves(&nginx));
     convict(&nginx, 2);
@@ -138,7 +143,8 @@ fn every_number_of_processes_works() {
         let nginx = guarded_files().workers(workers).main(main).start();
         convict(&nginx, 1);
         assert!(is_denied(&nginx, 1) && serves(&nginx), "{workers} {main}");
-        assert!((nginx.metrics().total("api_abuse_detector_up") - 1.0).abs() < 1e-9);
+        let is_up = || (nginx.metrics().total("api_abuse_detector_up") - 1.0).abs() < 1e-9;
+        assert!(eventually(SOON, is_up), "{workers} {main}");
         nginx.finish();
     }
 }

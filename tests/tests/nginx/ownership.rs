@@ -10,7 +10,7 @@ use api_abuse_tests::eventually;
 use api_abuse_tests::nginx::Nginx;
 use api_abuse_tests::sites::{attacker, guarded_files, neighbour};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn convict(nginx: &Nginx, host: u16) {
     let outcome = Attacker::new(nginx.address, attacker(host)).scan();

@@ -35,7 +35,7 @@ fn the_demo_denies_a_scanner_and_says_so() {
     let nginx = shipped("demo.conf", shop.address).start();
     let outcome = Attacker::new(nginx.address, attacker(1)).scan();
     assert!(outcome.denied && outcome.served <= 25, "{outcome:?}");
-    let entry = nginx.entries_from(attacker(1), outcome.served + 1).pop().unwrap();
+    let entry = nginx.denial_of(attacker(1));
     assert_eq!((entry.verdict.as_str(), entry.application.as_str()), ("DENIED", "shop"));
     assert!(nginx.metrics().total("api_abuse_denylist_entries") >= 1.0);
 }
@@ -48,7 +48,7 @@ fn behind_a_load_balancer_the_real_client_is_denied_politely() {
     let mut client = nginx.client();
     let mut random = Random::new(3);
     let denied = (0..60).find_map(|_| {
-        std::thread::sleep(Duration::from_millis(12));
+        nginx.let_judge(Duration::from_millis(12));
         let request = probe(format!("/{}", random.word(9)));
         let response = client.send(&request.header("X-Forwarded-For", "203.0.113.5")).unwrap();
         (response.status == 403).then_some(response)

@@ -3,9 +3,11 @@
 
 use std::time::Duration;
 
+use api_abuse_tests::access_log::Entry;
 use api_abuse_tests::attack::{Attacker, probe};
 use api_abuse_tests::eventually;
 use api_abuse_tests::http::Request;
+use api_abuse_tests::metrics::Metrics;
 use api_abuse_tests::nginx::Nginx;
 use api_abuse_tests::sites::{attacker, guarded_files, neighbour};
 use serde_json::Value;
@@ -24,7 +26,7 @@ const METRICS: [(&str, &str, &[&str]); 10] = [
     ("api_abuse_application_state", "gauge", &["application", "state"]),
 ];
 
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(30);
 
 /// An NGINX that has served a neighbour 20 pages and convicted the scanner at `attacker(1)`.
 fn after_an_attack() -> Nginx {
@@ -41,11 +43,16 @@ fn after_an_attack() -> Nginx {
 #[test]
 fn metrics_are_those_of_the_contract() {
     let nginx = after_an_attack();
-    let denied = ("status", "DENIED");
-    let counted =
-        eventually(SOON, || nginx.metrics().sum("api_abuse_requests_total", &[denied]) >= 1.0);
-    assert!(counted);
-    let metrics = nginx.metrics();
+    let shop = ("application", "shop");
+    let mut metrics = Metrics::default();
+    let mut requests = |status: &str| {
+        metrics = nginx.metrics();
+        metrics.sum("api_abuse_requests_total", &[shop, ("status", status)])
+    };
+    // Numbers are published after what they count has happened, and after the entry that holds.
+    assert!(eventually(SOON, || requests("DENIED") >= 1.0 && requests("PASSED") >= 21.0));
+    let caught_up = || nginx.metrics().total("api_abuse_detector_lag_seconds") < 1.0;
+    assert!(eventually(SOON, caught_up));
     for (name, kind, labels) in METRICS {
         assert_eq!(metrics.kind(name), Some(kind), "{name}");
         if kind != "histogram" {
@@ -57,16 +64,12 @@ fn metrics_are_those_of_the_contract() {
         let counter = metrics.kind(name) == Some("counter");
         assert_eq!(counter, name.ends_with("_total"), "{name}");
     }
-    let shop = ("application", "shop");
-    let passed = metrics.sum("api_abuse_requests_total", &[shop, ("status", "PASSED")]);
-    assert!(passed >= 21.0, "{passed}");
     let convictions = [shop, ("threat", "vulnerability_scanning"), ("action", "deny")];
     assert!(metrics.sum("api_abuse_decisions_total", &convictions) >= 1.0);
     assert!(metrics.sum("api_abuse_denylist_entries", &[shop]) >= 1.0);
     assert!(metrics.total("api_abuse_sources") >= 2.0);
     assert!((metrics.total("api_abuse_detector_up") - 1.0).abs() < 1e-9);
     assert!(metrics.total("api_abuse_records_dropped_total") < 0.5);
-    assert!(metrics.total("api_abuse_detector_lag_seconds") < 1.0);
     assert!(metrics.total("api_abuse_enforcement_seconds_count") >= 1.0);
     let states = metrics.sum("api_abuse_application_state", &[shop]);
     assert!((states - 1.0).abs() < 1e-9, "an application is in one state, not {states}");
@@ -146,8 +149,11 @@ fn variables_tell_the_access_log_what_happened() {
     }
     let again = nginx.client_from(attacker(1)).send(&probe("/page.html")).unwrap();
     assert_eq!(again.status, 403);
-    let entries = nginx.entries_from(attacker(1), 2);
-    let denied = entries.last().unwrap();
+    let denied = |entries: &[Entry]| {
+        entries.iter().find(|entry| entry.denied() && entry.uri == "/page.html").cloned()
+    };
+    let entries = nginx.entries_until(attacker(1), |entries| denied(entries).is_some());
+    let denied = denied(&entries).unwrap();
     assert_eq!((denied.verdict.as_str(), denied.code), ("DENIED", 403));
     assert_eq!(denied.threat, "vulnerability_scanning");
     assert!((1..=100).contains(&denied.confidence.parse::<u32>().unwrap()), "{denied:?}");

@@ -5,12 +5,13 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::thread;
 use std::time::Duration;
 
 use api_abuse_tests::eventually;
 use api_abuse_tests::nginx::{Nginx, Site, built_with};
 use api_abuse_tests::sites::{attacker, guarded};
+
+const SOON: Duration = Duration::from_secs(30);
 
 /// A site with a certificate of its own making, on 127.0.0.5; over QUIC, too, if NGINX can.
 fn site() -> Site {
@@ -67,14 +68,16 @@ fn get_over_quic(python: &OsStr, nginx: &Nginx, host: u16, path: &str) -> String
 fn serves_then_denies(nginx: &Nginx, host: u16, version: &str, get: impl Fn(&str) -> String) {
     assert_eq!(get("/page.html"), format!("{version} 200"));
     let served = (0..60).take_while(|n| {
-        thread::sleep(Duration::from_millis(4));
+        nginx.let_judge(Duration::from_millis(4));
         get(&format!("/.env{n}.bak")) != format!("{version} 403")
     });
     let served = served.count();
     assert!((1..=25).contains(&served), "HTTP/{version}: {served}");
     assert_eq!(get("/page.html"), format!("{version} 403"));
     let entries = nginx.entries_from(attacker(host), served + 3);
-    assert_eq!((entries.len(), entries[served + 1].verdict.as_str()), (served + 3, "DENIED"));
+    // Each request came to whichever worker was free, and each worker writes its lines by itself.
+    let denied = entries.iter().filter(|entry| entry.verdict == "DENIED").count();
+    assert_eq!((entries.len(), denied), (served + 3, 2));
 }
 
 #[test]
@@ -93,5 +96,5 @@ fn every_version_over_tls_is_served_recorded_and_denied() {
     }
     let counted = || nginx.metrics().total("api_abuse_requests_total");
     let sent = nginx.access_log().len() as f64;
-    assert!(eventually(Duration::from_secs(5), || (counted() - sent).abs() < 0.5), "{sent}");
+    assert!(eventually(SOON, || (counted() - sent).abs() < 0.5), "{sent}");
 }
