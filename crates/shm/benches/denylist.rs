@@ -13,19 +13,20 @@ use api_abuse_shm::{Counters, DenyEntry, DenyKey, Denylist, DenylistWriter, Inse
 const ENTRIES: [usize; 6] = [0, 1_000, 10_000, 100_000, 500_000, 1_000_000];
 /// Look-ups that are timed at once.
 const LOOKUPS: u64 = 1_000_000;
-/// Bytes for each slot: entry, tag, tokens.
-const SLOT_BYTES: usize = 64 + 1 + 8;
+/// Bytes for each slot: entry, tag.
+const SLOT_BYTES: usize = 56 + 1;
 /// Slots of a bucket.
 const BUCKET: usize = 8;
 
 struct Table {
-    words: [Vec<AtomicU64>; 3],
+    words: [Vec<AtomicU64>; 2],
     counters: Counters,
 }
 
 impl Table {
     fn new(buckets: usize) -> Self {
-        let words = [1, 64, 8].map(|each| (0..buckets * each).map(|_| AtomicU64::new(0)).collect());
+        let words = |n: usize| (0..n).map(|_| AtomicU64::new(0)).collect();
+        let words = [8 + buckets, 56 * buckets].map(words);
         Self { words, counters: Counters::default() }
     }
 
@@ -55,7 +56,7 @@ fn entry(n: u64) -> DenyEntry {
 fn main() {
     println!("| entries | hit | miss | table |\n| ---: | ---: | ---: | ---: |");
     for entries in ENTRIES {
-        let buckets = (entries * 3 / 2 / BUCKET).max(128).next_power_of_two();
+        let buckets = (entries * 26 / 25 / BUCKET).max(128).next_power_of_two();
         let (hit, miss) = lookups(entries as u64, buckets);
         let hit = if entries == 0 { "–".into() } else { format!("{hit:.0} ns") };
         let size = (buckets * BUCKET * SLOT_BYTES) as f64 / f64::from(1 << 20);

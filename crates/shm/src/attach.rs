@@ -147,9 +147,9 @@ impl Mapping {
         self.words(self.layout.lanes)
     }
 
-    /// Tags, entries and tokens.
-    pub(crate) fn denylist_words(&self) -> [&'static [AtomicU64]; 3] {
-        [self.layout.tags, self.layout.entries, self.layout.tokens].map(|region| self.words(region))
+    /// Tags and entries.
+    pub(crate) fn denylist_words(&self) -> [&'static [AtomicU64]; 2] {
+        [self.layout.tags, self.layout.entries].map(|region| self.words(region))
     }
 
     pub(crate) fn allowlist_words(&self) -> &'static [AtomicU64] {

@@ -1,16 +1,20 @@
 //! The denylist: who is to be denied, looked up by every request in every worker.
 //!
-//! Buckets of 8 entries; a key may lie in one of two buckets. An entry is a slot of
-//! [`crate::Slots`], exactly one cache line. In front of the entries lies a dense array with one
-//! word for each bucket, 8 tags of 8 bits (0: no entry), so that a request of somebody who is not
-//! denied reads two words and nothing else.
+//! Buckets of 8 entries; a key may lie in one of two buckets. In front of the entries lies a dense array
+//! with one word for each bucket, 8 tags of 8 bits (0: no entry), so that a request of somebody who is
+//! not denied reads two words and nothing else.
 //!
 //! The entry is the truth and the tag follows it: a writer killed in between leaves a tag without
 //! its entry or the other way round, never a wrong denial, and [`DenylistWriter::repair`] brings
 //! the two together. Entries expire by their time alone; nothing sweeps them.
+//!
+//! A full bucket gives an entry away to its other one. So one word counts the moves, and who found
+//! nothing while it changed looks again.
 
 mod bucket;
+mod entry;
 mod key;
+mod room;
 mod writer;
 
 pub use bucket::Rate;
@@ -18,60 +22,57 @@ pub use key::{DenyEntry, DenyKey};
 pub use writer::{DenylistWriter, Inserted, Repaired};
 
 use crate::counters::Counters;
-use crate::slots::{Read, Slots};
-use crate::sync::{AtomicU64, Ordering};
-pub(crate) use key::ENTRY_WORDS;
+use crate::sync::{AtomicU64, Ordering, READ_ATTEMPTS};
+use entry::{Entries, Found, Packed};
 #[cfg(not(loom))]
-pub(crate) use key::fold;
+pub(crate) use key::{ENTRY_WORDS, fold};
 use key::{Place, Seed, tag_of};
 
 /// Bytes of an entry.
 #[cfg(not(loom))]
-pub(crate) const ENTRY_BYTES: u64 = crate::slots::stride(ENTRY_WORDS) as u64 * 8;
-/// Bytes for each entry, its tag and its tokens included.
+pub(crate) const ENTRY_BYTES: u64 = entry::SLOT_WORDS as u64 * 8;
+/// Bytes for each entry, its tag included.
 #[cfg(not(loom))]
-pub(crate) const SLOT_BYTES: u64 = ENTRY_BYTES + 1 + 8;
+pub(crate) const SLOT_BYTES: u64 = ENTRY_BYTES + 1;
+/// Words in front of the tags: a cache line, whose first word counts the moves.
+pub(crate) const FRONT_WORDS: usize = 8;
 /// Entries of a bucket: as many as tags fit into a word.
 const BUCKET: usize = 8;
-
-#[cfg(not(loom))]
-const _: () = assert!(ENTRY_BYTES == crate::layout::LINE);
 
 /// The reading side. Cheap to copy; takes no lock and waits for nobody.
 #[derive(Clone, Copy, Debug)]
 pub struct Denylist<'a> {
+    moves: &'a AtomicU64,
     tags: &'a [AtomicU64],
-    entries: Slots<'a>,
-    /// The token bucket of each entry.
-    tokens: &'a [AtomicU64],
+    entries: Entries<'a>,
     seed: Seed,
     counters: &'a Counters,
 }
 
 impl<'a> Denylist<'a> {
-    /// A denylist over memory that was zero at first: of `[tags, entries, tokens]`, `tags` has a
-    /// power of two of words, one for each bucket, `entries` 64 and `tokens` 8 words for each of
-    /// them. `None` for other lengths.
+    /// A denylist over memory that was zero at first: of `[tags, entries]`, `tags` has 8 words in front
+    /// and then a power of two of words, one for each bucket, `entries` 56 for each bucket. `None` for
+    /// other lengths.
     pub fn over(
-        memory: [&'a [AtomicU64]; 3],
+        memory: [&'a [AtomicU64]; 2],
         seed: [u64; 2],
         counters: &'a Counters,
     ) -> Option<Self> {
-        let list = Self::of(memory, seed, counters);
-        let fits = list.tags.len().is_power_of_two()
-            && list.capacity() == list.tags.len() * BUCKET
-            && list.tokens.len() == list.capacity();
-        fits.then_some(list)
+        let [tags, entries] = memory;
+        let buckets = tags.len().checked_sub(FRONT_WORDS)?;
+        let fits = entries.len() == buckets.checked_mul(BUCKET * entry::SLOT_WORDS)?;
+        (fits && buckets.is_power_of_two()).then(|| Self::of(memory, seed, counters))
     }
 
     /// The denylist of a zone, whose geometry was checked.
     pub(crate) fn of(
-        [tags, entries, tokens]: [&'a [AtomicU64]; 3],
+        [tags, entries]: [&'a [AtomicU64]; 2],
         seed: [u64; 2],
         counters: &'a Counters,
     ) -> Self {
-        let entries = Slots::over(entries, ENTRY_WORDS);
-        Self { tags, entries, tokens, seed: Seed::new(seed), counters }
+        let (front, tags) = tags.split_at(FRONT_WORDS);
+        let entries = Entries::over(entries);
+        Self { moves: &front[0], tags, entries, seed: Seed::new(seed), counters }
     }
 
     /// Entries that fit.
@@ -95,6 +96,7 @@ impl<'a> Denylist<'a> {
         keys: &[DenyKey; N],
         now_ms: u64,
     ) -> Option<DenyEntry> {
+        let moves = self.moves.load(Ordering::Acquire);
         // The words of all keys first, so that their cache misses overlap.
         let mut read = [([0; 2], 0); N];
         for (read, key) in read.iter_mut().zip(keys) {
@@ -106,23 +108,36 @@ impl<'a> Denylist<'a> {
         for ([first, second], tag) in read {
             matches |= matching(first, tag) | matching(second, tag);
         }
-        if matches == 0 {
+        if matches == 0 && self.moves.load(Ordering::Relaxed) == moves {
             return None;
         }
-        keys.iter().find_map(|key| self.among(key, now_ms))
+        self.look(keys, now_ms)
     }
 
-    /// The live entry of `key` among the slots whose tags match. Few look-ups come so far.
-    #[cold]
-    fn among(&self, key: &DenyKey, now_ms: u64) -> Option<DenyEntry> {
-        let place = self.seed.place(key, self.tags.len());
-        let mut slots = place.slots().filter(|slot| {
-            tag_of(self.tags[slot / BUCKET].load(Ordering::Acquire), *slot) == place.tag
-        });
-        slots.find_map(|slot| {
-            let entry = self.entry(slot)?;
-            (entry.key == *key && entry.is_live(now_ms)).then_some(entry)
+    /// The live entry of the first of these keys that has one. Few look-ups come so far.
+    #[inline(never)]
+    fn look(&self, keys: &[DenyKey], now_ms: u64) -> Option<DenyEntry> {
+        self.steady(|list| {
+            keys.iter().find_map(|key| {
+                let (_, entry) = list.locate(key, &list.seed.place(key, list.tags.len()))?;
+                entry.is_live(now_ms).then_some(entry)
+            })
         })
+    }
+
+    /// What `look` finds; if that is nothing, then nothing was there all the while.
+    #[inline]
+    fn steady<T>(&self, look: impl Fn(&Self) -> Option<T>) -> Option<T> {
+        for _ in 0..=READ_ATTEMPTS {
+            let moves = self.moves.load(Ordering::Acquire);
+            let found = look(self);
+            // Behind acquiring loads of whatever was seen gone.
+            if found.is_some() || self.moves.load(Ordering::Relaxed) == moves {
+                return found;
+            }
+        }
+        self.counters.denylist_unreadable.fetch_add(1, Ordering::Relaxed);
+        None
     }
 
     /// Takes a token of the entry of `key`, for a source that is to be slowed down and not denied.
@@ -130,13 +145,15 @@ impl<'a> Denylist<'a> {
     /// slowed down.
     pub fn take_token(&self, key: &DenyKey, now_ms: u64, rate: Rate) -> Result<(), u64> {
         let place = self.seed.place(key, self.tags.len());
-        match self.locate(key, &place).and_then(|(slot, _)| self.tokens.get(slot)) {
+        let found = self.steady(|list| list.locate(key, &place));
+        match found.and_then(|(slot, _)| self.entries.live(slot)) {
             Some(tokens) => bucket::take(tokens, now_ms, rate),
             None => Ok(()),
         }
     }
 
-    /// All entries that are live at `now_ms`, in no order. What is written meanwhile may be missed.
+    /// All entries that are live at `now_ms`, in no order. What is written meanwhile may be missed, and
+    /// what moves meanwhile be missed or met twice.
     pub fn iter(&self, now_ms: u64) -> impl Iterator<Item = DenyEntry> + use<'a> {
         self.iter_slots(0..self.capacity(), now_ms)
     }
@@ -156,32 +173,48 @@ impl<'a> Denylist<'a> {
             .filter(move |entry| entry.is_live(now_ms))
     }
 
-    /// The entry in a slot, live or not. A look-up that gives up is counted.
+    /// The entry in a slot, live or not.
     #[inline]
     fn entry(&self, slot: usize) -> Option<DenyEntry> {
-        let mut words = [0; ENTRY_WORDS];
-        match self.entries.try_read(slot, &mut words) {
-            Read::Whole => DenyEntry::from_words(words),
-            Read::Empty => None,
-            Read::Torn => {
+        self.whole(slot)?.entry()
+    }
+
+    /// What is in a slot. A look-up that gives up is counted.
+    #[inline]
+    fn whole(&self, slot: usize) -> Option<Packed> {
+        match self.entries.read(slot) {
+            Found::Whole(packed) => Some(packed),
+            Found::Empty => None,
+            Found::Torn => {
                 self.counters.denylist_unreadable.fetch_add(1, Ordering::Relaxed);
                 None
             }
         }
     }
 
-    /// Where the entry of `key` lies, live or not.
+    /// Where the entry of `key` lies, live or not. In which of the two buckets is not asked by a branch,
+    /// which the processor could only guess.
+    #[inline]
     fn locate(&self, key: &DenyKey, place: &Place) -> Option<(usize, DenyEntry)> {
-        place.slots().find_map(|slot| {
-            let tags = self.tags[slot / BUCKET].load(Ordering::Acquire);
-            let entry = (tag_of(tags, slot) == place.tag).then(|| self.entry(slot))??;
-            (entry.key == *key).then_some((slot, entry))
-        })
+        let [first, second] = place
+            .buckets
+            .map(|bucket| matching(self.tags[bucket].load(Ordering::Acquire), place.tag));
+        // Of each byte, the lowest bit for the slot of the first bucket, the next one for that of the second.
+        let mut matches = first >> 7 | second >> 6;
+        while matches != 0 {
+            let at = matches.trailing_zeros() as usize;
+            let slot = place.buckets[at & 1] * BUCKET + at / 8;
+            if let Some(entry) = self.entry(slot).filter(|entry| entry.key == *key) {
+                return Some((slot, entry));
+            }
+            matches &= matches - 1;
+        }
+        None
     }
 }
 
 /// The high bit of each byte of `tags` that equals `tag`. Bytes above a match may be set wrongly
-/// (the borrow of the subtraction): what is zero has no match, and more is not asked.
+/// (the borrow of the subtraction): what is zero has no match, and what matches is compared.
 #[inline]
 fn matching(tags: u64, tag: u8) -> u64 {
     const LOW: u64 = 0x0101_0101_0101_0101;

@@ -1,8 +1,8 @@
 //! Which byte of the zone belongs to what.
 //!
 //! ```text
-//! header │ lease │ counters │ lanes │ tags │ entries │ tokens │ incidents │ applications │
-//! allowlist │ commands │ engine
+//! header │ lease │ counters │ lanes │ tags │ entries │ incidents │ applications │ allowlist │
+//! commands │ history │ engine
 //! ```
 //!
 //! Every region starts on a cache line. [`Geometry`] says the sizes, is stored in the header, and
@@ -17,7 +17,7 @@ pub(crate) const LINE: u64 = 64;
 /// First word of a zone: "APIABUSE". Written last.
 pub(crate) const MAGIC: u64 = u64::from_be_bytes(*b"APIABUSE");
 /// Changes with anything in this crate that two processes must agree on.
-pub const LAYOUT_VERSION: u64 = 4;
+pub const LAYOUT_VERSION: u64 = 5;
 
 const HEADER_BYTES: u64 = 256;
 pub(crate) const MUTEX_BYTES: u64 = LINE;
@@ -122,7 +122,7 @@ impl Geometry {
     ///
     /// Every table first gets its minimum: 4 lanes for each worker of at least 8 of the longest
     /// messages, 1,024 denials, 64 incidents, all applications, `engine_min_bytes`. Of what is
-    /// left, 3/16 go to the lanes (up to 1 MiB each), 5/16 to the denylist (73 bytes an entry),
+    /// left, 3/16 go to the lanes (up to 1 MiB each), 5/16 to the denylist (57 bytes an entry),
     /// 1/16 to incidents; lanes and denylist are rounded down to a power of two, and the engine
     /// takes the rest, at least 7/16.
     ///
@@ -228,7 +228,6 @@ pub(crate) struct Layout {
     pub(crate) lanes: Region,
     pub(crate) tags: Region,
     pub(crate) entries: Region,
-    pub(crate) tokens: Region,
     pub(crate) incidents: Region,
     pub(crate) applications: Region,
     pub(crate) allowlist: Region,
@@ -260,9 +259,8 @@ impl Layout {
             lease: region(LEASE_BYTES),
             counters: region(COUNTERS_BYTES),
             lanes: region(u64::from(geometry.lanes) * lane),
-            tags: region(entries),
+            tags: region(denylist::FRONT_WORDS as u64 * 8 + entries),
             entries: region(entries * denylist::ENTRY_BYTES),
-            tokens: region(entries * 8),
             incidents: region(slots(geometry.incident_slots, geometry.incident_words) * 8),
             applications: region(slots(geometry.application_slots, geometry.application_words) * 8),
             allowlist: region(allowlist::words(ALLOWLIST_SLOTS) as u64 * 8),
@@ -303,7 +301,7 @@ mod tests {
             assert!(plan.incident_slots >= last.incident_slots);
             let l = Layout::of(&plan).unwrap();
             let first = [l.header, l.mutex, l.lease, l.counters, l.lanes, l.tags, l.entries];
-            let middle = [l.tokens, l.incidents, l.applications, l.allowlist, l.commands];
+            let middle = [l.incidents, l.applications, l.allowlist, l.commands];
             let all = [&first[..], &middle, &[l.history, l.engine]].concat();
             for pair in all.windows(2) {
                 assert!(pair[0].offset + pair[0].bytes <= pair[1].offset, "{l:?}");

@@ -135,14 +135,6 @@ impl<'a> SlotsWriter<'a> {
         sequence.store(odd.wrapping_add(1), release(Edge::SlotClose));
         true
     }
-
-    /// Changes one word of a whole slot. Readers see the old or the new word beside the others,
-    /// so it must make sense with both.
-    pub(crate) fn update_word(&mut self, index: usize, word: usize, change: impl Fn(u64) -> u64) {
-        if let Some(word) = self.slots.slot(index).and_then(|(_, data)| data.get(word)) {
-            word.store(change(word.load(Ordering::Relaxed)), Ordering::Relaxed);
-        }
-    }
 }
 
 #[cfg(all(test, not(loom)))]

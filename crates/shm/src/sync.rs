@@ -26,6 +26,8 @@ pub enum Edge {
     SlotOpen,
     /// A slot's last new word, before the even sequence.
     SlotClose,
+    /// An entry of the denylist at its new place, before the count that sends readers to look again.
+    DenyMoved,
     /// A command, before the state that shows it to the lease holder.
     CommandSubmit,
     /// An answer, before the state that shows it to its worker.

@@ -140,19 +140,18 @@ fn read_and_rewrite() {
 struct Table {
     tags: Vec<AtomicU64>,
     entries: Vec<AtomicU64>,
-    tokens: Vec<AtomicU64>,
     counters: Counters,
 }
 
 impl Table {
-    fn new() -> Self {
+    fn new(buckets: usize) -> Self {
         let words = |n: usize| (0..n).map(|_| AtomicU64::new(0)).collect();
-        let [tags, entries, tokens] = [1, 64, 8].map(words);
-        Self { tags, entries, tokens, counters: Counters::default() }
+        let [tags, entries] = [8 + buckets, 56 * buckets].map(words);
+        Self { tags, entries, counters: Counters::default() }
     }
 
     fn list(&self) -> Denylist<'_> {
-        let memory = [&self.tags, &self.entries, &self.tokens].map(|words| &words[..]);
+        let memory = [&self.tags, &self.entries].map(|words| &words[..]);
         Denylist::over(memory, [1, 2], &self.counters).unwrap()
     }
 }
@@ -168,7 +167,7 @@ fn entry(n: u64) -> DenyEntry {
 /// looked up while `write` is at work. One write at a time: an entry has 7 words, and each may be
 /// seen old or new.
 fn look_up_during(present: bool, write: fn(&mut DenylistWriter<'_>)) {
-    let table = Arc::new(Table::new());
+    let table = Arc::new(Table::new(1));
     let mut writer = DenylistWriter::new(table.list());
     if present {
         assert_eq!(writer.insert(&entry(10), 0), Inserted::New);
@@ -181,6 +180,22 @@ fn look_up_during(present: bool, write: fn(&mut DenylistWriter<'_>)) {
     });
     write(&mut writer);
     FOUND.fetch_add(reader.join().unwrap(), Relaxed);
+}
+
+/// An entry moves to its other bucket while it is looked up: from the first one to the second, or back.
+fn look_up_during_a_move(back: bool) {
+    let table = Arc::new(Table::new(2));
+    let mut writer = DenylistWriter::new(table.list());
+    assert_eq!(writer.insert(&entry(10), 0), Inserted::New);
+    assert!(!back || writer.move_over(&entry(0).key));
+    let shared = table.clone();
+    let reader = thread::spawn(move || {
+        let found = shared.list().find(&entry(0).key, 0);
+        assert_eq!(found, Some(entry(10)), "missed, or half of an entry");
+    });
+    assert!(writer.move_over(&entry(0).key));
+    reader.join().unwrap();
+    assert_eq!(table.list().iter(0).count(), 1);
 }
 
 /// Interleavings of [`look_up_during`] in which the look-up met an entry.
@@ -218,6 +233,17 @@ fn denials_are_read_whole() {
         look_up_during(true, |writer| assert!(writer.remove(&entry(10).key)));
     });
     assert!(FOUND.load(Relaxed) > 0);
+}
+
+#[test]
+fn denials_are_found_while_they_move() {
+    holds("look-up and a move", 1, || look_up_during_a_move(false));
+    holds("look-up and a move back", 1, || look_up_during_a_move(true));
+}
+
+#[test]
+fn a_relaxed_count_of_moves_is_noticed() {
+    needs(Edge::DenyMoved, 1, || look_up_during_a_move(true));
 }
 
 #[test]

@@ -50,7 +50,7 @@ fn regions_are_disjoint_to_the_language_too() {
     let engine = held.engine();
     assert_eq!((engine.len(), engine.as_ptr().addr() % 64), (1000, 0));
     engine.fill(0xff);
-    let [tags, entries, _] = mapping.denylist_words();
+    let [tags, entries] = mapping.denylist_words();
     let counters = mapping.counters();
     let words = [
         mapping.header(),

@@ -1,9 +1,10 @@
-//! Token buckets of throttled sources: one word beside each entry, which any worker may change.
+//! Token buckets of throttled sources: half a word of each entry, which any worker may change.
 //!
 //! A bucket is the *theoretical arrival time* of the generic cell rate algorithm (ITU-T I.371): the
 //! moment at which it would be full again. A request takes a token by moving that moment by the time
 //! that one token takes to come back, unless it would then lie further ahead than a full bucket
-//! does. So a bucket that nobody used is 0, and needs no timer and no second word.
+//! does. So a bucket that nobody used needs no timer and no second word. The moment is kept in
+//! milliseconds modulo 2^32: what lies behind, or ahead by more than an empty bucket can, is full.
 
 use crate::sync::{AtomicU64, Ordering};
 
@@ -16,24 +17,25 @@ pub struct Rate {
     pub burst: u64,
 }
 
-/// Takes a token; the error is the number of milliseconds until there is one. Lock-free: a worker
-/// tries again only when another one has just taken a token of the same bucket, and at most once
-/// for each token that there is.
-pub(super) fn take(bucket: &AtomicU64, now_ms: u64, rate: Rate) -> Result<(), u64> {
+/// Takes a token from the lower half of a word; the error is the number of milliseconds until there
+/// is one. Lock-free: a worker tries again only when another one has just taken a token of the same
+/// bucket, or hits were counted, and at most once for each.
+pub(super) fn take(word: &AtomicU64, now_ms: u64, rate: Rate) -> Result<(), u64> {
     let full_ms = rate.interval_ms.saturating_mul(rate.burst);
-    let mut found = bucket.load(Ordering::Relaxed);
+    let mut found = word.load(Ordering::Relaxed);
     loop {
-        // Clocks of two workers differ by a turn of their event loops. What is much further ahead
-        // than an empty bucket can be is none of this table's words.
-        let sane = found <= now_ms.saturating_add(full_ms.saturating_mul(2));
-        let arrival_ms = if sane { found.max(now_ms) } else { now_ms };
-        let next_ms = arrival_ms.saturating_add(rate.interval_ms);
-        let wait_ms = next_ms.saturating_sub(now_ms.saturating_add(full_ms));
+        let ahead_ms = u64::from((found as u32).wrapping_sub(now_ms as u32));
+        // Clocks of two workers differ by a turn of their event loops.
+        let used_ms = if ahead_ms <= full_ms.saturating_mul(2) { ahead_ms } else { 0 };
+        let next_ms = used_ms.saturating_add(rate.interval_ms);
+        let wait_ms = next_ms.saturating_sub(full_ms);
         if wait_ms > 0 {
             return Err(wait_ms);
         }
+        let full_at = now_ms.wrapping_add(next_ms) as u32;
+        let next = found & !u64::from(u32::MAX) | u64::from(full_at);
         // The word is all there is to agree on: nothing is published with it.
-        match bucket.compare_exchange(found, next_ms, Ordering::Relaxed, Ordering::Relaxed) {
+        match word.compare_exchange(found, next, Ordering::Relaxed, Ordering::Relaxed) {
             Ok(_) => return Ok(()),
             Err(now_found) => found = now_found,
         }
@@ -62,11 +64,20 @@ mod tests {
 
     #[test]
     fn a_word_of_another_clock_makes_nobody_wait_for_ever() {
-        let bucket = AtomicU64::new(u64::MAX);
+        let bucket = AtomicU64::new(7 << 32 | 0xffff_0000);
         assert_eq!((take(&bucket, 10_000, RATE), take(&bucket, 10_000, RATE)), (Ok(()), Ok(())));
+        assert_eq!(bucket.load(Ordering::Relaxed) >> 32, 7, "hits stay");
         // A worker whose clock is a little behind waits, and finds no new bucket.
         bucket.store(15_020, Ordering::Relaxed);
         assert_eq!(take(&bucket, 10_000, RATE), Err(1020));
         assert!(take(&AtomicU64::new(0), u64::MAX, RATE).is_ok());
+        // The moment that fits 32 bits no longer.
+        let bucket = AtomicU64::new(0xffff_ff00);
+        let now_ms = 0x1_ffff_ff00;
+        assert_eq!((0..9).filter(|_| take(&bucket, now_ms, RATE).is_ok()).count(), 5);
+        assert_eq!(
+            (take(&bucket, now_ms + 600, RATE), take(&bucket, now_ms + 1000, RATE)),
+            (Err(400), Ok(()))
+        );
     }
 }

@@ -2,17 +2,16 @@
 
 use super::BUCKET;
 
-/// Data words of an entry; with the sequence in front, one cache line.
+/// Words of an entry in a file, where all of them are whole: see [`crate::Lists`].
+#[cfg(not(loom))]
 pub(crate) const ENTRY_WORDS: usize = 7;
-/// The word that holds the hits, which may change in a whole entry.
-pub(super) const HITS_WORD: usize = 0;
 
 /// Who an entry is about. The values are the caller's; `kind` is never 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DenyKey {
     /// Key of the application.
     pub application: u64,
-    /// What the key is made of; 0 is not stored.
+    /// What the key is made of, 1 to 15; others are not stored.
     pub kind: u8,
     /// Network of the source.
     pub network: u64,
@@ -27,7 +26,7 @@ pub struct DenyEntry {
     pub key: DenyKey,
     /// For what; the caller's number.
     pub threat: u8,
-    /// What is done; the caller's number.
+    /// What is done; the caller's number, at most 15.
     pub action: u8,
     /// 0 to 100: what may displace what when the table is full.
     pub confidence: u8,
@@ -48,6 +47,8 @@ impl DenyEntry {
         now_ms < self.expires_ms
     }
 
+    /// Its words in a file.
+    #[cfg(not(loom))]
     pub(crate) fn to_words(self) -> [u64; ENTRY_WORDS] {
         let facts = [self.key.kind, self.threat, self.action, self.confidence];
         [
@@ -61,8 +62,8 @@ impl DenyEntry {
         ]
     }
 
-    /// `None` for a slot that was emptied.
-    #[inline]
+    /// `None` for words that are no entry.
+    #[cfg(not(loom))]
     pub(crate) fn from_words(words: [u64; ENTRY_WORDS]) -> Option<Self> {
         let [facts, application, network, discriminator, expires_ms, ttl_ms, incident] = words;
         let [kind, threat, action, confidence] = (facts as u32).to_le_bytes();
@@ -71,12 +72,6 @@ impl DenyEntry {
         let entry = Self { key, threat, action, confidence, incident, expires_ms, ttl_ms, hits };
         (kind != 0).then_some(entry)
     }
-}
-
-/// `facts` with `n` more hits, at most `u32::MAX`.
-pub(super) fn with_hits(facts: u64, n: u32) -> u64 {
-    let hits = ((facts >> 32) as u32).saturating_add(n);
-    u64::from(hits) << 32 | facts & u64::from(u32::MAX)
 }
 
 /// The two buckets of a key and its tag, 1 to 255.
@@ -88,9 +83,26 @@ pub(super) struct Place {
 
 impl Place {
     /// All slots where the key may lie.
+    #[cfg(all(test, not(loom)))]
     pub(super) fn slots(&self) -> impl Iterator<Item = usize> + use<> {
-        self.buckets.into_iter().flat_map(|bucket| bucket * BUCKET..(bucket + 1) * BUCKET)
+        self.buckets.into_iter().flat_map(slots_of)
     }
+
+    /// The bucket beside `bucket`; `None` when that is none of its own, or the only one.
+    pub(super) fn other(&self, bucket: usize) -> Option<usize> {
+        let [first, second] = self.buckets;
+        match bucket {
+            _ if first == second => None,
+            _ if bucket == first => Some(second),
+            _ if bucket == second => Some(first),
+            _ => None,
+        }
+    }
+}
+
+/// The slots of a bucket.
+pub(super) fn slots_of(bucket: usize) -> core::ops::Range<usize> {
+    bucket * BUCKET..(bucket + 1) * BUCKET
 }
 
 /// The tag of `slot` in its bucket's word; 0: no entry.

@@ -2,26 +2,35 @@ use std::collections::{HashMap, HashSet};
 
 use super::key::Place;
 use super::*;
-use crate::slots::SlotsWriter;
 use crate::testing::{Random, memory, rounds};
+
+mod moves;
 
 struct Table {
     tags: Vec<AtomicU64>,
     entries: Vec<AtomicU64>,
-    tokens: Vec<AtomicU64>,
     counters: Counters,
 }
 
 impl Table {
     fn new(buckets: usize) -> Self {
         let counters = Counters::default();
-        let [tags, entries, tokens] = [1, 64, 8].map(|words| memory(buckets * words));
-        Self { tags, entries, tokens, counters }
+        let (tags, entries) = (memory(FRONT_WORDS + buckets), memory(buckets * 56));
+        Self { tags, entries, counters }
     }
 
     fn list(&self) -> Denylist<'_> {
-        let memory = [&self.tags, &self.entries, &self.tokens].map(|words| &words[..]);
+        let memory = [&self.tags, &self.entries].map(|words| &words[..]);
         Denylist::over(memory, [11, 22], &self.counters).unwrap()
+    }
+
+    /// The word of tags of a bucket.
+    fn tags(&self, bucket: usize) -> &AtomicU64 {
+        &self.tags[FRONT_WORDS + bucket]
+    }
+
+    fn moves(&self) -> u64 {
+        self.tags[0].load(Ordering::Relaxed)
     }
 
     fn count(&self, counter: impl Fn(&Counters) -> &AtomicU64) -> u64 {
@@ -39,7 +48,7 @@ fn entry(key: DenyKey, confidence: u8, expires_ms: u64) -> DenyEntry {
     DenyEntry {
         key,
         threat: network as u8,
-        action: network as u8 ^ 0xff,
+        action: network as u8 & 15,
         confidence,
         incident: network.wrapping_mul(0x1_0000_0001),
         expires_ms,
@@ -51,15 +60,24 @@ fn entry(key: DenyKey, confidence: u8, expires_ms: u64) -> DenyEntry {
 #[test]
 fn every_field_survives_the_slot() {
     let whole = DenyEntry {
-        key: DenyKey { application: u64::MAX, kind: 255, network: 1 << 63, discriminator: 3 },
+        key: DenyKey { application: u64::MAX, kind: 15, network: 1 << 63, discriminator: 3 },
         threat: 254,
-        action: 253,
+        action: 13,
         confidence: 100,
         incident: u64::MAX - 1,
-        expires_ms: u64::MAX - 2,
-        ttl_ms: u64::MAX - 3,
+        expires_ms: (1 << 42) - 2,
+        ttl_ms: (1 << 38) - 3,
         hits: u32::MAX,
     };
+    let survives = |entry: DenyEntry| Packed::of(&entry, u64::MAX)?.entry();
+    assert_eq!(survives(whole), Some(whole));
+    assert_eq!(survives(entry(key(7), 50, 1_000)), Some(entry(key(7), 50, 1_000)));
+    let longest = survives(DenyEntry { expires_ms: u64::MAX, ttl_ms: u64::MAX, ..whole }).unwrap();
+    assert_eq!((longest.expires_ms, longest.ttl_ms), ((1 << 42) - 1, (1 << 38) - 1));
+    assert_eq!(DenyEntry { ttl_ms: whole.ttl_ms, expires_ms: whole.expires_ms, ..longest }, whole);
+    assert_eq!(survives(DenyEntry { action: 16, ..whole }), None);
+    assert_eq!(survives(DenyEntry { key: DenyKey { kind: 16, ..whole.key }, ..whole }), None);
+    assert_eq!(Packed::EMPTY.entry(), None);
     assert_eq!(DenyEntry::from_words(whole.to_words()), Some(whole));
     assert_eq!(DenyEntry::from_words([0; ENTRY_WORDS]), None);
 }
@@ -174,27 +192,6 @@ fn stronger(
         .count()
 }
 
-/// Two choices fill the buckets to within a few entries of the mean (Mitzenmacher 2001), so the
-/// first newcomer without a place comes above three quarters.
-#[test]
-fn three_quarters_of_the_room_can_be_used() {
-    let table = Table::new(rounds(4096).next_power_of_two());
-    let mut writer = DenylistWriter::new(table.list());
-    let capacity = table.list().capacity() as u64;
-    let fill = capacity * 3 / 4;
-    for n in 0..fill {
-        assert_eq!(writer.insert(&entry(key(n), 50, 10), 0), Inserted::New, "{n} of {capacity}");
-    }
-    assert!((0..fill).all(|n| writer.reader().find(&key(n), 9).is_some()));
-    assert!((0..fill).all(|n| writer.reader().find(&key(n), 10).is_none()), "all expired");
-    assert!((fill..3 * fill).all(|n| writer.reader().find(&key(n), 9).is_none()));
-    for n in fill..capacity * 9 / 10 {
-        writer.insert(&entry(key(n), 50, 10), 0);
-    }
-    let full = table.count(|c| &c.denylist_full);
-    assert!(full * 100 <= capacity, "{full} of {capacity} without a place");
-}
-
 #[test]
 fn the_seed_decides_where_keys_lie() {
     let places = |seed| -> Vec<Place> {
@@ -222,10 +219,9 @@ fn kinds_and_zero() {
     assert_eq!(writer.insert(&entry(key(1), 50, 10), 0), Inserted::New);
     assert!(table.list().find(&nobody, 0).is_none());
     assert!(table.list().find(&DenyKey { kind: 9, ..key(1) }, 0).is_none());
-    for memory in [
-        [&table.tags[..], &table.entries[..8], &table.tokens],
-        [&table.tags, &table.entries, &table.tokens[..1]],
-    ] {
+    for memory in
+        [[&table.tags[..], &table.entries[..55]], [&table.tags[..8], &[]], [&table.tags[..7], &[]]]
+    {
         assert!(Denylist::over(memory, [0, 0], &table.counters).is_none());
     }
     assert!(writer.add_hits(&key(1), u32::MAX) && writer.add_hits(&key(1), 1));
@@ -242,10 +238,10 @@ fn a_half_written_entry_is_absent_and_repaired() {
     }
     let place = list.seed.place(&key(7), 8);
     let (slot, _) = list.locate(&key(7), &place).unwrap();
-    table.entries[slot * 8].fetch_add(1, Ordering::Relaxed);
+    table.entries[slot * 7].fetch_add(1, Ordering::Relaxed);
     assert!(list.find(&key(7), 0).is_none());
     assert_eq!(table.count(|c| &c.denylist_unreadable), 1);
-    assert_eq!(writer.repair(), Repaired { torn: 1, tags: 0 });
+    assert_eq!(writer.repair(), Repaired { torn: 1, ..Repaired::default() });
     assert!(list.find(&key(7), 0).is_none());
     assert_eq!(list.iter(0).count(), 19);
     assert_eq!(writer.insert(&entry(key(7), 50, 10), 0), Inserted::New);
@@ -264,7 +260,7 @@ fn tags_follow_the_entries_after_a_kill() {
     }
     let tag = |slot: usize, tag: u64| {
         let shift = slot % BUCKET * 8;
-        let word = &table.tags[slot / BUCKET];
+        let word = table.tags(slot / BUCKET);
         let cleared = word.load(Ordering::Relaxed) & !(0xff << shift);
         word.store(cleared | tag << shift, Ordering::Relaxed);
     };
@@ -272,9 +268,9 @@ fn tags_follow_the_entries_after_a_kill() {
     // removing, after the entry.
     tag(slots[0], 0);
     tag(slots[1], u64::from(list.seed.place(&key(1), 8).tag ^ 0x55));
-    SlotsWriter::new(list.entries).write(slots[2], &[]);
+    list.entries.write(slots[2], &Packed::EMPTY, false);
     assert!((0..3).all(|n| list.find(&key(n), 0).is_none()));
-    assert_eq!(writer.repair(), Repaired { torn: 0, tags: 3 });
+    assert_eq!(writer.repair(), Repaired { tags: 3, ..Repaired::default() });
     assert!((0..2).all(|n| list.find(&key(n), 0) == Some(entry(key(n), 50, 10))));
     assert!(list.find(&key(2), 0).is_none());
 }

@@ -1,14 +1,14 @@
 //! The side of the denylist that the lease holder writes.
 
-use super::key::{ENTRY_WORDS, HITS_WORD, tag_of, with_hits};
+use super::entry::{Found, Packed};
+use super::key::{slots_of, tag_of};
 use super::{BUCKET, DenyEntry, DenyKey, Denylist};
-use crate::slots::{Read, SlotsWriter};
 use crate::sync::{Ordering, add_own};
 
 /// What became of an entry that was to be inserted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Inserted {
-    /// It has a slot that was empty.
+    /// It has a slot that was empty, or that an entry left which moved to its other bucket.
     New,
     /// It replaced an older entry of the same key, live or expired.
     Updated,
@@ -16,8 +16,8 @@ pub enum Inserted {
     Replaced,
     /// It took the slot of a live entry of lower confidence. Counted.
     Displaced,
-    /// Both buckets are full of live entries of the same or higher confidence (or its kind is 0):
-    /// nothing was written. Counted.
+    /// All slots that could be reached hold live entries of the same or higher confidence (or its kind
+    /// or action do not fit): nothing was written. Counted.
     Full,
 }
 
@@ -28,19 +28,20 @@ pub struct Repaired {
     pub torn: u64,
     /// Tags that did not agree with their entry.
     pub tags: u64,
+    /// Entries that were on their way from one bucket to the other, and lay in both.
+    pub twice: u64,
 }
 
 /// The writing side; only one may be in use at a time, in any process.
 #[derive(Debug)]
 pub struct DenylistWriter<'a> {
-    list: Denylist<'a>,
-    entries: SlotsWriter<'a>,
+    pub(super) list: Denylist<'a>,
 }
 
 impl<'a> DenylistWriter<'a> {
     /// The caller sees to it that no other writer of this list is at work.
     pub fn new(list: Denylist<'a>) -> Self {
-        Self { list, entries: SlotsWriter::new(list.entries) }
+        Self { list }
     }
 
     /// The reading side of the same list.
@@ -49,68 +50,68 @@ impl<'a> DenylistWriter<'a> {
     }
 
     /// Writes `entry`, at the place of the same key, or else, in this order: in an empty slot of
-    /// the emptier bucket, over an expired entry, over the live entry of least confidence (of those
-    /// the one that ends first), if its confidence is lower.
+    /// the emptier bucket, over an expired entry, in a slot that becomes free when others move, over
+    /// the live entry of least confidence (of those the one that ends first), if its confidence is
+    /// lower.
     pub fn insert(&mut self, entry: &DenyEntry, now_ms: u64) -> Inserted {
-        let place = self.list.seed.place(&entry.key, self.list.tags.len());
-        let (slot, outcome) = match self.list.locate(&entry.key, &place) {
-            Some((slot, _)) => (Some(slot), Inserted::Updated),
-            None => self.slot_for(entry, &place.buckets, now_ms),
-        };
         let counters = self.list.counters;
-        let Some(slot) = slot.filter(|_| entry.key.kind != 0) else {
+        // A new source has a full bucket of tokens.
+        let Some(packed) = Packed::of(entry, now_ms) else {
+            add_own(&counters.denylist_full, 1);
+            return Inserted::Full;
+        };
+        let place = self.list.seed.place(&entry.key, self.list.tags.len());
+        let found = match self.list.locate(&entry.key, &place) {
+            Some((slot, _)) => Some((slot, Inserted::Updated)),
+            None => self
+                .free_slot(place.buckets, now_ms)
+                .or_else(|| Some((self.make_room(place.buckets, now_ms)?, Inserted::New)))
+                .or_else(|| Some((self.weakest(entry, place.buckets)?, Inserted::Displaced))),
+        };
+        let Some((slot, outcome)) = found else {
             add_own(&counters.denylist_full, 1);
             return Inserted::Full;
         };
         if outcome == Inserted::Displaced {
             add_own(&counters.denylist_displaced, 1);
         }
-        if outcome != Inserted::Updated {
-            // A new source has a full bucket. A worker that still takes a token of the old entry
-            // may spoil that, by one token.
-            self.list.tokens[slot].store(0, Ordering::Relaxed);
-        }
-        self.entries.write(slot, &entry.to_words());
+        // A worker that still takes a token of the old entry may spoil that of a new one, by a token.
+        self.list.entries.write(slot, &packed, outcome == Inserted::Updated);
         self.set_tag(slot, place.tag);
         outcome
     }
 
-    /// The slot for a key that has none.
-    fn slot_for(
-        &self,
-        entry: &DenyEntry,
-        buckets: &[usize; 2],
-        now_ms: u64,
-    ) -> (Option<usize>, Inserted) {
-        let mut empty: Option<(usize, usize)> = None;
-        let mut expired = None;
-        let mut weakest: Option<((u8, u64), usize)> = None;
-        for bucket in buckets {
-            let tags = self.list.tags[*bucket].load(Ordering::Relaxed);
-            let used = tags.to_le_bytes().iter().filter(|tag| **tag != 0).count();
-            for slot in bucket * BUCKET..(bucket + 1) * BUCKET {
-                // What cannot be read is half-written by a dead writer: as good as empty.
-                let held = (tag_of(tags, slot) != 0).then(|| self.list.entry(slot)).flatten();
-                match held {
-                    None if empty.is_none_or(|(least, _)| used < least) => {
-                        empty = Some((used, slot));
-                    }
-                    Some(held) if !held.is_live(now_ms) => expired = Some(slot),
-                    Some(held) if held.confidence < entry.confidence => {
-                        let rank = ((held.confidence, held.expires_ms), slot);
-                        weakest = Some(weakest.map_or(rank, |weakest| weakest.min(rank)));
-                    }
-                    _ => {}
-                }
-            }
+    /// The entry in a slot that is live at `now_ms`. What cannot be read is half-written by a dead
+    /// writer: as good as empty.
+    pub(super) fn live(&self, slot: usize, now_ms: u64) -> Option<DenyEntry> {
+        let tags = self.list.tags[slot / BUCKET].load(Ordering::Relaxed);
+        let held = (tag_of(tags, slot) != 0).then(|| self.list.entry(slot)).flatten();
+        held.filter(|held| held.is_live(now_ms))
+    }
+
+    /// An empty slot of the emptier one of these buckets, or else one whose entry has expired.
+    fn free_slot(&self, buckets: [usize; 2], now_ms: u64) -> Option<(usize, Inserted)> {
+        let taken = |bucket: &usize| {
+            let tags = self.list.tags[*bucket].load(Ordering::Relaxed).to_le_bytes();
+            tags.iter().filter(|tag| **tag != 0).count()
+        };
+        let emptier = buckets.into_iter().min_by_key(taken);
+        if let Some(slot) = emptier.and_then(|bucket| self.untagged(bucket)) {
+            return Some((slot, Inserted::New));
         }
-        if let Some((_, slot)) = empty {
-            (Some(slot), Inserted::New)
-        } else if expired.is_some() {
-            (expired, Inserted::Replaced)
-        } else {
-            (weakest.map(|(_, slot)| slot), Inserted::Displaced)
-        }
+        let mut slots = buckets.into_iter().flat_map(slots_of);
+        Some((slots.find(|slot| self.live(*slot, now_ms).is_none())?, Inserted::Replaced))
+    }
+
+    /// The slot in these buckets whose entry has the least confidence, if that is less than that of
+    /// `entry`; of those, the one that ends first.
+    fn weakest(&self, entry: &DenyEntry, buckets: [usize; 2]) -> Option<usize> {
+        let slots = buckets.into_iter().flat_map(slots_of);
+        let ranks = slots.filter_map(|slot| {
+            let held = self.list.entry(slot)?;
+            (held.confidence < entry.confidence).then_some((held.confidence, held.expires_ms, slot))
+        });
+        ranks.min().map(|(_, _, slot)| slot)
     }
 
     /// Takes the entry of `key` away; whether there was one.
@@ -125,7 +126,7 @@ impl<'a> DenylistWriter<'a> {
     pub fn add_hits(&mut self, key: &DenyKey, n: u32) -> bool {
         let place = self.list.seed.place(key, self.list.tags.len());
         let Some((slot, _)) = self.list.locate(key, &place) else { return false };
-        self.entries.update_word(slot, HITS_WORD, |facts| with_hits(facts, n));
+        self.list.entries.add_hits(slot, n);
         true
     }
 
@@ -138,17 +139,16 @@ impl<'a> DenylistWriter<'a> {
         live
     }
 
-    /// Brings entries and tags together after another writer died: empties what is half-written,
-    /// and gives every whole entry its tag. To be called first by a holder whose lease was
-    /// recovered.
+    /// Brings the table in order after another writer died: empties what is half-written, gives every
+    /// whole entry its tag, and ends a move that was under way. To be called first by a holder whose
+    /// lease was recovered.
     pub fn repair(&mut self) -> Repaired {
         let mut repaired = Repaired::default();
         for slot in 0..self.list.capacity() {
-            let mut words = [0; ENTRY_WORDS];
-            let tag = match self.list.entries.try_read(slot, &mut words) {
-                Read::Whole => self.expected_tag(slot, words),
-                Read::Empty => 0,
-                Read::Torn => {
+            let tag = match self.list.entries.read(slot) {
+                Found::Whole(packed) => self.expected_tag(slot, packed),
+                Found::Empty => 0,
+                Found::Torn => {
                     repaired.torn += 1;
                     self.empty(slot);
                     continue;
@@ -159,28 +159,45 @@ impl<'a> DenylistWriter<'a> {
                 self.set_tag(slot, tag);
             }
         }
+        // Now that all tags are right, a second entry of a key can be found by them.
+        for slot in 0..self.list.capacity() {
+            if self.is_second(slot) {
+                repaired.twice += 1;
+                self.empty(slot);
+            }
+        }
         repaired
     }
 
     /// The tag that a whole slot should have: 0 when it was emptied or its key does not belong here.
-    fn expected_tag(&self, slot: usize, words: [u64; ENTRY_WORDS]) -> u8 {
-        let Some(entry) = DenyEntry::from_words(words) else { return 0 };
+    fn expected_tag(&self, slot: usize, packed: Packed) -> u8 {
+        let Some(entry) = packed.entry() else { return 0 };
         let place = self.list.seed.place(&entry.key, self.list.tags.len());
         if place.buckets.contains(&(slot / BUCKET)) { place.tag } else { 0 }
     }
 
+    /// Whether the key of a slot is found elsewhere.
+    fn is_second(&self, slot: usize) -> bool {
+        let tags = self.list.tags[slot / BUCKET].load(Ordering::Relaxed);
+        let held = (tag_of(tags, slot) != 0).then(|| self.list.entry(slot)).flatten();
+        held.is_some_and(|held| {
+            let place = self.list.seed.place(&held.key, self.list.tags.len());
+            self.list.locate(&held.key, &place).is_some_and(|(first, _)| first != slot)
+        })
+    }
+
     /// The entry first: a tag without entry is harmless, an entry without tag would come back when
     /// the list is repaired.
-    fn empty(&mut self, slot: usize) {
-        self.entries.write(slot, &[]);
+    pub(super) fn empty(&mut self, slot: usize) {
+        self.list.entries.write(slot, &Packed::EMPTY, false);
         self.set_tag(slot, 0);
     }
 
-    fn set_tag(&mut self, slot: usize, tag: u8) {
+    pub(super) fn set_tag(&mut self, slot: usize, tag: u8) {
         let word = &self.list.tags[slot / BUCKET];
         let mut tags = word.load(Ordering::Relaxed).to_le_bytes();
         tags[slot % BUCKET] = tag;
-        // Release: who sees the tag sees the entry.
+        // Release: who sees the tag sees the entry, and who sees it gone sees where the entry went.
         word.store(u64::from_le_bytes(tags), Ordering::Release);
     }
 }

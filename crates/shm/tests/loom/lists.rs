@@ -14,7 +14,7 @@ const RATE: Rate = Rate { interval_ms: 10, burst: 2 };
 
 /// Two workers want tokens of one bucket: together they get as many as there are.
 fn take_tokens() {
-    let table = Arc::new(Table::new());
+    let table = Arc::new(Table::new(1));
     let mut writer = DenylistWriter::new(table.list());
     writer.insert(&entry(100), 0);
     let take = |list: Denylist<'_>| {

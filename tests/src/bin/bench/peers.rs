@@ -113,7 +113,7 @@ fn other(name: &'static str, modules: &[&str], http: &str, location: &'static st
 
 /// A zone that holds so many denials.
 pub(crate) fn zone(denials: usize) -> String {
-    let size = if denials > 100_000 { 768 } else { 32 };
+    let size = if denials > 100_000 { 256 } else { 32 };
     format!("api_abuse_zone abuse:{size}m;")
 }
 
