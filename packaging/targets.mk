@@ -58,7 +58,7 @@ docker-check: ## builds docker/Dockerfile with buildah and tries the images (roo
 	packaging/docker-check
 
 .PHONY: fresh-check
-fresh-check: ## `make demo`, or GOALS, in a chroot with nothing but Rust (root, debootstrap)
+fresh-check: ## `make demo`, or GOALS (.ci/run, too), in a chroot with nothing but Rust (root, debootstrap)
 	packaging/fresh-check $(GOALS)
 
 .PHONY: release
