@@ -51,9 +51,11 @@ export const history = {
   },
 };
 
-/** Rows of hours as bars of `step` hours; the last one holds the current hour. */
+/** Rows of hours as bars of `step` hours, which begin as the clock's do here; the last one holds the current hour. */
 function grouped(rows, span, step, now) {
-  const end = Math.floor(now / HOUR_MS) * HOUR_MS + HOUR_MS;
+  const begin = new Date(now);
+  begin.setHours(Math.floor(begin.getHours() / step) * step, 0, 0, 0);
+  const end = begin.getTime() + step * HOUR_MS;
   const count = (span * 24) / step;
   const buckets = Array.from({ length: count }, (_, index) => {
     const start = end - (count - index) * step * HOUR_MS;

@@ -198,7 +198,8 @@ function figures(application) {
       [h('a', { href: `#/denylist${api.query({ application: application.name })}` }, 'see them')],
     ),
     figure('Clients active', compact(clients.active), [
-      `${number(application.breaker.denied_percent)} % denied, budget ${number(application.breaker.budget_percent)} %`,
+      // Fewer than 200 never open the breaker.
+      `${number(application.breaker.denied_percent)} % denied; budget ${number(application.breaker.budget_percent)} %, from 200 on`,
     ]),
   );
 }

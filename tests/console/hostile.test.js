@@ -119,6 +119,23 @@ describe('what an operator does', () => {
     }),
   );
 
+  test('the last day of the history is today', LIMIT, () =>
+    using({ denials: 5 }, async (page) => {
+      const today = () =>
+        page.evaluate(() => new Date().toLocaleDateString('en-GB', { day: 'numeric', month: 'short' }));
+      await view(page, 'history', 'History');
+      // Asked for again, so that a test that runs at midnight sees one day or the next.
+      await until(async () => {
+        await page.getByLabel('Time').selectOption('7');
+        await page.getByLabel('Time').selectOption('30');
+        const plot = page.locator('.plot').first();
+        await plot.focus();
+        await page.keyboard.press('End');
+        return (await page.locator('.readout').first().innerText()).startsWith(`${await today()}: `);
+      });
+    }),
+  );
+
   test('the theme is kept', LIMIT, () =>
     using({ denials: 5 }, async (page) => {
       const theme = () => page.evaluate(() => getComputedStyle(document.documentElement).colorScheme);
