@@ -108,7 +108,7 @@ impl<'a> Session<'a> {
             // What the dead holder had not saved yet.
             (session.unsaved.engine, session.unsaved.lists) = (true, true);
             session.engine.repeat_decisions(now_ms(), &mut session.decisions);
-            session.enforce();
+            session.enforce(true);
         }
         session.lift_exempt();
         session.publish(now_ms());
@@ -166,10 +166,11 @@ impl<'a> Session<'a> {
             record
         });
         engine.turn(records, now_ms, decisions);
+        engine.repeat_unenforced(decisions);
         self.unsaved.engine = true;
         let lag = now_ms.saturating_sub(last_ms);
         self.counters.detector_lag_ms.store(lag, Ordering::Relaxed);
-        self.enforce();
+        self.enforce(false);
         if now_ms.saturating_sub(self.published_ms) >= PUBLISH_MS {
             self.publish(now_ms);
         }
@@ -177,8 +178,9 @@ impl<'a> Session<'a> {
     }
 
     /// Makes the engine's decisions true for every worker, each with its explanation in place
-    /// before anybody can meet it.
-    fn enforce(&mut self) {
+    /// before anybody can meet it. What is said again is told to people after a takeover alone: in a
+    /// denylist that is full sources lose their places and take others all the time.
+    fn enforce(&mut self, tells_again: bool) {
         for decision in core::mem::take(&mut self.decisions) {
             if decision.again && self.is_enforced(&decision) {
                 continue;
@@ -198,8 +200,11 @@ impl<'a> Session<'a> {
                 hits: 0,
             };
             let now_us = clock::monotonic_us();
-            if self.denylist.insert(&entry, now_us / 1000) == Inserted::Full {
+            let inserted = self.denylist.insert(&entry, now_us / 1000);
+            if matches!(inserted, Inserted::Full | Inserted::Displaced) {
                 self.complain(now_us / 1000);
+            }
+            if inserted == Inserted::Full {
                 continue;
             }
             self.unsaved.lists = true;
@@ -207,7 +212,9 @@ impl<'a> Session<'a> {
                 let took_us = now_us.saturating_sub(decision.since_ms.saturating_mul(1000));
                 self.counters.enforcement.observe(&ENFORCEMENT_BOUNDS_US, took_us);
             }
-            self.announce(decision, incident);
+            if tells_again || !decision.again {
+                self.announce(decision, incident);
+            }
         }
     }
 

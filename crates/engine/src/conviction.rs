@@ -124,7 +124,9 @@ pub fn again(source: &Source, incident: Option<&Incident>) -> Option<Decision> {
         ..Incident::default()
     });
     source.source_key()?;
-    Some(decision(source, &incident, true))
+    // An operator may have changed how long it lasts.
+    let ttl_ms = source.denied_until_ms.saturating_sub(incident.since_ms);
+    Some(Decision { ttl_ms, ..decision(source, &incident, true) })
 }
 
 fn decision(source: &Source, incident: &Incident, again: bool) -> Decision {

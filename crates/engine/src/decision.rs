@@ -59,7 +59,8 @@ pub struct Decision {
     pub since_ms: u64,
     /// How long it holds.
     pub ttl_ms: u64,
-    /// True when a source convicted earlier is said again, because whoever wrote the denylist died.
+    /// True when a source convicted earlier is said again, because whoever wrote the denylist died, or
+    /// because it was served although it should be denied.
     pub again: bool,
     /// The circuit breaker made a monitor decision of it ([`crate::budget`]).
     pub tripped: bool,

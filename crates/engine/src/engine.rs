@@ -57,6 +57,8 @@ pub struct Engine<'m> {
     /// For each slot of `applications`, which of the configured ones it is.
     pub(crate) configured: [Option<u32>; APPLICATIONS],
     pub(crate) patterns: Patterns,
+    /// Convictions that were met and not enforced: see [`Engine::repeat_unenforced`].
+    pub(crate) unenforced: Vec<Decision>,
     /// Taken out while a record is judged by it, which is why it may not be there.
     pub(crate) targets: Option<Box<Targets>>,
     pub(crate) forest: Forest<'m>,
@@ -98,6 +100,7 @@ impl<'m> Engine<'m> {
             configured: [None; APPLICATIONS],
             objects: Objects::new(tables.counts, tables.owners, tables.groups),
             patterns,
+            unenforced: Vec::new(),
             targets: None,
             recovered_ms: 0,
             config,
@@ -156,7 +159,11 @@ impl<'m> Engine<'m> {
         let mut held = false;
         let mut spared = false;
         slots.all().for_each(|slot| {
-            held |= self.arrive(slot, now_ms);
+            let before_ms = self.sources.get(slot).last_ms;
+            if self.arrive(slot, now_ms) {
+                held = true;
+                self.not_enforced(slot, before_ms, now_ms);
+            }
             spared |= self.sources.get(slot).is(Hold::Spared, now_ms);
         });
         self.count_client(record, application, held || spared);

@@ -1,4 +1,5 @@
-//! Lifting a denial: what an operator says was wrong is not said again at once.
+//! What is said again of a conviction, and lifting it: what an operator says was wrong is not said again at
+//! once.
 //!
 //! A lifted source starts without evidence, and for half of the time that it was denied for, the same
 //! threat does not convict it again: it is said and counted, with [`crate::decision::GRACE`]. Any
@@ -13,6 +14,9 @@ use crate::fusion::{Fusion, Sensitivity};
 use crate::source::address_of;
 use crate::sources::{Hold, bit};
 use crate::{Decision, SourceKey, SourceKind, Threat};
+
+/// Convictions that are said again after a turn, at most.
+const UNENFORCED: usize = 64;
 
 /// A denial that was lifted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,10 +46,40 @@ impl Engine<'_> {
         }));
     }
 
+    /// Notes a source that is convicted and yet was served: once a second at most, for a denylist that is
+    /// full may still have no place for it.
+    pub(crate) fn not_enforced(&mut self, slot: usize, before_ms: u64, now_ms: u64) {
+        if before_ms / 1000 == now_ms / 1000 || self.unenforced.len() >= UNENFORCED {
+            return;
+        }
+        let source = self.sources.get(slot);
+        self.unenforced.extend(conviction::again(source, self.incident(source.incident)));
+    }
+
+    /// Says the convictions again that the records of late met and that were not enforced: the denylist had
+    /// no room for them, or gave their places to others.
+    pub fn repeat_unenforced(&mut self, decisions: &mut Vec<Decision>) {
+        decisions.append(&mut self.unenforced);
+    }
+
     /// Lifts what was decided about a source; `None` when nothing was.
     pub fn lift(&mut self, application: u64, key: SourceKey, now_ms: u64) -> Option<Lifted> {
         let slot = self.sources.find(source_hash(application, key))?;
         self.lift_slot(slot, now_ms)
+    }
+
+    /// Has a conviction that holds end at another time, as an operator wants it; whether there is one.
+    pub fn hold_until(
+        &mut self,
+        application: u64,
+        key: SourceKey,
+        until_ms: u64,
+        now_ms: u64,
+    ) -> bool {
+        let slot = self.sources.find(source_hash(application, key));
+        let source = slot.map(|slot| self.sources.get_mut(slot));
+        let held = source.filter(|source| source.is(Hold::Held, now_ms));
+        held.map(|source| source.denied_until_ms = until_ms).is_some()
     }
 
     /// Lifts every decision about sources of these addresses, as an `allow` does; sessions have no

@@ -297,3 +297,42 @@ fn denied_records_teach_nothing_but_count_as_clients() {
         assert!(world.until_decided(40, 5, |n| probe(0x0e00_0200, n)).is_some(), "but these do");
     });
 }
+
+#[test]
+fn a_convicted_source_that_is_served_is_said_again() {
+    world(with(Policy::default()), |world| {
+        let decision = scan(world, 200).unwrap().1;
+        let missed = |world: &mut World<'_>| {
+            let mut missed = Vec::new();
+            world.engine.repeat_unenforced(&mut missed);
+            missed
+        };
+        assert!(missed(world).is_empty());
+        for _ in 0..100 {
+            world.send(20, &get(SCANNER, "/", 200));
+        }
+        let again = missed(world);
+        assert!((2..=3).contains(&again.len()), "once a second: {again:?}");
+        assert_eq!(
+            format!("{:?}", again[0]),
+            format!("{:?}", Decision { again: true, ..decision })
+        );
+        assert!(missed(world).is_empty());
+        // Who is denied is not missed, nor is a stranger.
+        let denied = world::Hit { verdict: Verdict::Denied, ..get(SCANNER, "/", 200) };
+        world.send(1000, &denied);
+        world.send(1000, &get(PEOPLE, "/", 200));
+        assert!(missed(world).is_empty());
+        // It ends when an operator wants it to.
+        let until_ms = world.now_ms + 5000;
+        let hold = |world: &mut World<'_>, key| {
+            world.engine.hold_until(shop(), key, until_ms, world.now_ms)
+        };
+        assert!(hold(world, decision.key) && !hold(world, SourceKey::address([9; 16])));
+        world.send(1000, &get(SCANNER, "/", 200));
+        let again = missed(world);
+        assert_eq!((again.len(), again[0].since_ms + again[0].ttl_ms), (1, until_ms));
+        world.send(5000, &get(SCANNER, "/", 200));
+        assert!(missed(world).is_empty());
+    });
+}

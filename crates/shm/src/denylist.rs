@@ -19,7 +19,7 @@ mod writer;
 
 pub use bucket::Rate;
 pub use key::{DenyEntry, DenyKey};
-pub use writer::{DenylistWriter, Inserted, Repaired};
+pub use writer::{CERTAIN, DenylistWriter, Inserted, Repaired};
 
 use crate::counters::Counters;
 use crate::sync::{AtomicU64, Ordering, READ_ATTEMPTS};

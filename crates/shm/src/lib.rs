@@ -91,7 +91,9 @@ pub use commands::{
 pub use counters::{
     Counters, ENFORCEMENT_BOUNDS_US, ENGINE_LOADED, Histogram, HistogramValues, LISTS_LOADED,
 };
-pub use denylist::{DenyEntry, DenyKey, Denylist, DenylistWriter, Inserted, Rate, Repaired};
+pub use denylist::{
+    CERTAIN, DenyEntry, DenyKey, Denylist, DenylistWriter, Inserted, Rate, Repaired,
+};
 pub use lane::{Batch, Consumer, LaneTotals, Lanes, Producer, Room};
 #[cfg(not(loom))]
 pub use saved::{Lists, SavedError};

@@ -2,7 +2,9 @@
 
 use api_abuse_engine::source::address_of;
 use api_abuse_engine::{CidrSet, SourceKind};
-use api_abuse_shm::{AllowEntry, Allowed, Answer, Command, DenyEntry, DenyKey, Inserted, Outcome};
+use api_abuse_shm::{
+    AllowEntry, Allowed, Answer, CERTAIN, Command, DenyEntry, DenyKey, Inserted, Outcome,
+};
 
 use super::super::now_ms;
 use super::Session;
@@ -71,7 +73,7 @@ impl Session<'_> {
             key: *key,
             threat: OPERATOR_THREAT,
             action,
-            confidence: 100,
+            confidence: CERTAIN,
             incident: OPERATOR_INCIDENT | now_ms,
             expires_ms: now_ms.saturating_add(ttl_ms),
             ttl_ms,
@@ -80,11 +82,16 @@ impl Session<'_> {
     }
 
     fn insert(&mut self, entry: &DenyEntry) -> Answer {
-        let outcome = match self.denylist.insert(entry, now_ms()) {
+        let now_ms = now_ms();
+        let outcome = match self.denylist.insert(entry, now_ms) {
             Inserted::Full => return Answer::refusal(Outcome::Full),
             Inserted::Updated => Outcome::Updated,
             _ => Outcome::Done,
         };
+        // A conviction behind it ends when the operator says so, and is not said again afterwards.
+        if let Some(source) = source_key(&entry.key) {
+            self.engine.hold_until(entry.key.application, source, entry.expires_ms, now_ms);
+        }
         Answer { outcome, entries: 1, expires_ms: entry.expires_ms, grace_ms: 0 }
     }
 

@@ -235,7 +235,12 @@ fn time(name: &str, value: &str, least_ms: u64) -> Result<u64, String> {
 fn percent(name: &str, value: &str) -> Result<f32, String> {
     let percent = value.strip_suffix('%').and_then(decimal);
     let percent = percent.filter(|percent| *percent > 0.0 && *percent <= 100.0);
-    percent.ok_or_else(|| must_be(name, value, "more than 0% and at most 100%, as in \"5%\""))
+    // A bare number might be meant as a share, too: 0.05.
+    let bare = decimal(value).filter(|number| *number > 0.0 && *number <= 100.0);
+    percent.ok_or_else(|| match bare {
+        Some(_) => must_be(name, value, &format!("a percentage, write \"{value}%\"")),
+        None => must_be(name, value, "more than 0% and at most 100%, as in \"5%\""),
+    })
 }
 
 /// Digits, with or without a fraction; no sign, no exponent.

@@ -4,6 +4,7 @@ use super::key::Place;
 use super::*;
 use crate::testing::{Random, memory, rounds};
 
+mod equals;
 mod moves;
 
 struct Table {
@@ -139,7 +140,12 @@ fn it_behaves_like_a_map_with_bounded_room() {
                 let mut lost = model.clone();
                 lost.retain(|key, entry| entry.is_live(now) && list.find(key, now) != Some(*entry));
                 assert_eq!(lost.len(), usize::from(outcome == Inserted::Displaced), "{outcome:?}");
-                assert!(lost.values().all(|lost| lost.confidence < entry.confidence));
+                for lost in lost.values() {
+                    let rank = (lost.confidence, lost.expires_ms);
+                    let mut others =
+                        rivals(&list, &entry.key).map(|it| (it.confidence, it.expires_ms));
+                    assert!(lost.confidence <= entry.confidence && others.all(|it| rank <= it));
+                }
                 model.retain(|key, _| !lost.contains_key(key));
             }
             5 => {
@@ -177,7 +183,15 @@ fn it_behaves_like_a_map_with_bounded_room() {
     assert_eq!(writer.repair(), Repaired::default(), "nothing to repair");
 }
 
-/// Live entries of the same or higher confidence in the two buckets of an entry.
+/// The other entries of the two buckets of a key.
+fn rivals(list: &Denylist<'_>, key: &DenyKey) -> impl Iterator<Item = DenyEntry> {
+    let slots: Vec<usize> = list.seed.place(key, list.tags.len()).slots().collect();
+    let held: Vec<_> = slots.into_iter().filter_map(|slot| list.entry(slot)).collect();
+    let key = *key;
+    held.into_iter().filter(move |held| held.key != key)
+}
+
+/// Live entries of higher confidence in the two buckets of an entry.
 fn stronger(
     list: &Denylist<'_>,
     model: &HashMap<DenyKey, DenyEntry>,
@@ -187,7 +201,7 @@ fn stronger(
     let place = list.seed.place(&entry.key, list.tags.len());
     let slots = place.slots().filter_map(|slot| list.entry(slot));
     slots
-        .filter(|held| held.is_live(now) && held.confidence >= entry.confidence)
+        .filter(|held| held.is_live(now) && held.confidence > entry.confidence)
         .inspect(|held| assert!(model.contains_key(&held.key)))
         .count()
 }

@@ -5,6 +5,9 @@ use super::key::{slots_of, tag_of};
 use super::{BUCKET, DenyEntry, DenyKey, Denylist};
 use crate::sync::{Ordering, add_own};
 
+/// Confidence of what somebody said, and no detector found: nobody would write it again.
+pub const CERTAIN: u8 = 100;
+
 /// What became of an entry that was to be inserted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Inserted {
@@ -14,10 +17,10 @@ pub enum Inserted {
     Updated,
     /// It took the slot of another key whose entry had expired.
     Replaced,
-    /// It took the slot of a live entry of lower confidence. Counted.
+    /// It took the slot of a live entry of no higher confidence. Counted.
     Displaced,
-    /// All slots that could be reached hold live entries of the same or higher confidence (or its kind
-    /// or action do not fit): nothing was written. Counted.
+    /// Both buckets hold live entries of higher confidence or [`CERTAIN`] ones, and none can move (or its
+    /// kind or action do not fit): nothing was written. Counted.
     Full,
 }
 
@@ -51,8 +54,9 @@ impl<'a> DenylistWriter<'a> {
 
     /// Writes `entry`, at the place of the same key, or else, in this order: in an empty slot of
     /// the emptier bucket, over an expired entry, in a slot that becomes free when others move, over
-    /// the live entry of least confidence (of those the one that ends first), if its confidence is
-    /// lower.
+    /// the live entry of least confidence (of those the one that ends first), if its confidence is not
+    /// higher. Among equals the newcomer is known to be at it right now; who loses its place while it is,
+    /// too, comes by and is written again. What is [`CERTAIN`] makes way for nobody.
     pub fn insert(&mut self, entry: &DenyEntry, now_ms: u64) -> Inserted {
         let counters = self.list.counters;
         // A new source has a full bucket of tokens.
@@ -103,13 +107,14 @@ impl<'a> DenylistWriter<'a> {
         Some((slots.find(|slot| self.live(*slot, now_ms).is_none())?, Inserted::Replaced))
     }
 
-    /// The slot in these buckets whose entry has the least confidence, if that is less than that of
+    /// The slot in these buckets whose entry has the least confidence, if that is no more than that of
     /// `entry`; of those, the one that ends first.
     fn weakest(&self, entry: &DenyEntry, buckets: [usize; 2]) -> Option<usize> {
+        let most = entry.confidence.min(CERTAIN - 1);
         let slots = buckets.into_iter().flat_map(slots_of);
         let ranks = slots.filter_map(|slot| {
             let held = self.list.entry(slot)?;
-            (held.confidence < entry.confidence).then_some((held.confidence, held.expires_ms, slot))
+            (held.confidence <= most).then_some((held.confidence, held.expires_ms, slot))
         });
         ranks.min().map(|(_, _, slot)| slot)
     }
