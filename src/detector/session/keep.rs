@@ -81,7 +81,7 @@ impl Session<'_> {
             self.explain(incident);
         }
         self.engine.repeat_decisions(now_ms, &mut self.decisions);
-        self.enforce();
+        self.enforce(true);
     }
 
     /// Takes over what another zone has written into the same directory.
