@@ -72,7 +72,7 @@ test: deps-test ## installs what is missing, then everything that tells right fr
 
 .PHONY: test-units
 test-units: headers ## engine, shared memory, command line: no NGINX
-	cargo test --workspace --exclude api-abuse-tests
+	cargo test --workspace --exclude api-abuse-tests --features api-abuse/documents
 
 .PHONY: test-loom
 test-loom: ## shared memory, every interleaving of its threads
@@ -179,7 +179,7 @@ $(CONSOLE_TESTS)/node_modules: $(CONSOLE_TESTS)/package-lock.json
 .PHONY: check
 check: headers ## format, lints, rules of the repository, licences
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy --workspace --all-targets --features api-abuse/documents -- -D warnings
 	cargo test -p api-abuse-tests --test rules
 	@if cargo deny --version >/dev/null 2>&1; then cargo deny check bans licenses sources; \
 	else echo "cargo-deny is not installed: licences and sources were not checked"; fi
