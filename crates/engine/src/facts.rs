@@ -60,6 +60,8 @@ pub struct Facts {
     pub crawler: bool,
     /// A program that says so, asked for the sitemap and does not hurry.
     pub invited: bool,
+    /// A program that says so, does not hurry and did not come by a link: somebody gave it a list.
+    pub listed: bool,
     /// The first request of its client.
     pub new_client: bool,
     /// Monotonic milliseconds when half of the learning was done.
@@ -135,6 +137,7 @@ impl Engine<'_> {
             polite: standing.polite,
             crawler: standing.agent.crawler,
             invited: standing.invited,
+            listed: standing.listed && !record.has(flags::REFERER),
             new_client: standing.new_client,
             learned_ms: standing.learned_ms,
             threats: 0,

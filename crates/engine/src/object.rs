@@ -27,6 +27,10 @@ const NULL_UNIFORM: f32 = 0.3;
 const SEALED_DAYS: u32 = 7;
 /// Returns to an object after which its group can be called private.
 const PRIVATE_RETURNS: u32 = 40;
+/// The same, and groups of sources (of 32), after which several people are taken to have objects of
+/// their own in it.
+const APART_RETURNS: u32 = 8;
+const APART_SOURCES: u32 = 4;
 
 /// What is known of one group of objects. Plain old data; key 0 is a free slot.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -73,6 +77,8 @@ pub struct Visit {
     pub owner: u16,
     /// Objects of this group are hardly ever shared.
     pub private: bool,
+    /// As far as is known, each of several has objects of this group to itself.
+    pub apart: bool,
     /// Objects of this group are shared by many.
     pub public: bool,
     /// They were private in the last days, at least.
@@ -204,6 +210,9 @@ impl Group {
             own: false,
             owner: 0,
             private: known && self.changes * 20 <= returns,
+            apart: returns >= APART_RETURNS
+                && self.sources.count_ones() >= APART_SOURCES
+                && self.changes * 20 <= returns,
             public: self.sealed == 0 && known && self.changes * 4 >= returns,
             sealed: self.sealed > 0,
         }

@@ -162,7 +162,9 @@ impl Shop {
             ("feedback" | "checkout", None) => redirect(0),
             ("cart", None) => json(if request.right { 200 } else { 409 }),
             ("account", Some("orders")) => self.order(request, third, html),
-            ("private", Some(_)) => html(if request.right { 200 } else { 401 }),
+            ("private", Some(_)) => {
+                html(if request.right && request.credential != 0 { 200 } else { 401 })
+            }
             ("dav", Some(_)) => dav(request.method),
             ("chat", Some(_)) => json(if post { 201 } else { 200 }),
             _ => html(404),

@@ -4,13 +4,15 @@
 //! with a session or credential where nothing says that the group is public. The alternatives are a
 //! walk through numbers; objects that belonged to others, each owner counted once; more different
 //! objects than nearly everybody opens in a day; and all of it together, with refusals.
+//! While nobody else is known to have objects of the group, a walk through some hundred numbers is that of
+//! a program through a list of its own.
 //!
 //! Support staff opens many customers' objects too, but was there while the application was learned,
 //! or works at a browser at a person's pace. A family shares a few owners, and few objects.
 
 use std::sync::LazyLock;
 
-use super::scraping::{HASTY, NEW, SEQUENTIAL};
+use super::scraping::{HASTY, NEW, OWN_LIST, SEQUENTIAL};
 use super::{Event, Odds};
 use crate::evidence::Ratios;
 use crate::facts::Facts;
@@ -27,8 +29,6 @@ const NULL_REFUSED: f32 = 0.30;
 const MOST: [f32; 4] = [0.9; 4];
 /// What a walk weighs while nothing says whether the objects are private: part of it may be a list.
 const UNKNOWN: f32 = 0.9;
-/// Objects of a list that a page loads in one go, item by item.
-const LIST: u16 = 32;
 /// What an object weighs that was asked for at a person's pace.
 const PACE: f32 = 0.15;
 /// How many times the null of different objects a day a collector opens; an object beyond the null
@@ -59,8 +59,9 @@ pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
     let hasty = source.trail.step & HASTY != 0;
     let pace = if hasty { 1.0 } else { PACE };
     let walks = source.trail.step & SEQUENTIAL != 0;
-    // What is not known to be private may be a list that a page of the application loads.
-    let list = source.trail.in_one_go(LIST) && !facts.visit.is_some_and(|visit| visit.private);
+    // What nobody else is known to have may be a list of one's own, or one that a page loads.
+    let others = |visit: Visit| visit.private || visit.apart || visit.sealed;
+    let list = source.trail.fresh <= OWN_LIST && !facts.visit.is_some_and(others);
     let again = source.trail.is_known_walk();
     let sequential = |id: Option<u64>| match id {
         Some(_) if walks && (list || again) => [0.0; 4],

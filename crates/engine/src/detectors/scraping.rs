@@ -5,7 +5,9 @@
 //! breath and without what pages need to be seen. Who takes objects of an interface just as people do
 //! is told by how many they are, and that nothing else is ever asked for. A crawler that asks for
 //! robots.txt and takes its time is left alone, and so is a program that asks for the sitemap and
-//! reads the pages on it: it warms a cache, or looks for dead links.
+//! reads the pages on it: it warms a cache, or looks for dead links. Going through the same numbers again is no
+//! collecting. A program that says what it is, takes its time and follows no links was given a list of
+//! pages by somebody: it may take some two thousand.
 
 use std::sync::LazyLock;
 
@@ -22,8 +24,11 @@ mod saved;
 
 /// Objects remembered one by one: coming back to one says nothing.
 const REMEMBERED: usize = 8;
-/// Bits of [`State::asked`], from which on it begins anew: of those who collect, it would else hold all.
-const FULL: u32 = 36;
+/// Numbers in order that a day of somebody's own list may have, where nothing says whose they are.
+pub const OWN_LIST: u16 = 128;
+/// The least that numbers which are gone through again go back at once.
+const BACK: u32 = 8;
+const DAY_MS: u64 = 86_400_000;
 /// Objects closer together than this are asked for at once, as what shows a list does, until somebody
 /// looks at it; how many a list has, and up to which the next ones count for all that were spared.
 const AT_ONCE_MS: u64 = 200;
@@ -41,9 +46,12 @@ const NULL_SEQUENTIAL: f32 = 0.55;
 /// Probability that the next object follows in haste: a page that loads its list, a session that is
 /// restored; against a collector.
 const NULL_HASTY: f32 = 0.55;
+/// The same of a program with a list of pages.
+const NULL_LISTED: f32 = 0.97;
 const ALTERNATIVES: [f32; 4] = [0.98, 0.94, 0.88, 0.80];
 static SEQUENTIAL_ODDS: LazyLock<Odds> = LazyLock::new(|| Odds::new(ALTERNATIVES, NULL_SEQUENTIAL));
 static HASTY_ODDS: LazyLock<Odds> = LazyLock::new(|| Odds::new(ALTERNATIVES, NULL_HASTY));
+static LISTED_ODDS: LazyLock<Odds> = LazyLock::new(|| Odds::new([ALTERNATIVES[0]; 4], NULL_LISTED));
 /// What one object's popularity weighs at most, nats.
 const POPULARITY: f32 = 1.0;
 /// What its popularity must say beyond nothing, nats: somebody who uses an application all day asks
@@ -73,9 +81,15 @@ pub struct State {
     last_ms: u64,
     /// Hashes of the last objects.
     seen: [u16; REMEMBERED],
-    /// A bit for each of 128 groups of objects: those asked for so far. Asking for the same few dozen again
-    /// and again, in whatever order, is no collecting.
-    asked: [u64; 2],
+    /// The first and the last of the numbers of a group that it has gone through in order.
+    walked: [u32; 2],
+    /// The group that they are of.
+    walked_group: u16,
+    /// Numbers next to the last one that it had not gone through before, of the day of the last object.
+    pub fresh: u16,
+    /// It goes through them again.
+    again: u8,
+    padding: [u8; 3],
     /// Objects next to the last one.
     pub sequential: u16,
     /// Objects in haste.
@@ -120,7 +134,7 @@ impl State {
         self.step & (AGAIN | SEQUENTIAL) == AGAIN | SEQUENTIAL
     }
 
-    /// Remembers an object: 0 when it is one of the last, [`NEW`], and [`AGAIN`] when it was asked for before.
+    /// Remembers an object: 0 when it is one of the last, else [`NEW`].
     fn remember(&mut self, key: u64) -> u8 {
         let tag = ((key >> 32) as u16).max(1);
         if self.seen.contains(&tag) {
@@ -128,14 +142,6 @@ impl State {
         }
         self.seen[usize::from(self.seen_at) % REMEMBERED] = tag;
         self.seen_at = (self.seen_at.wrapping_add(1)) % REMEMBERED as u8;
-        let (word, bit) = ((key >> 63) as usize, 1u64 << (key >> 57 & 63));
-        if self.asked[word] & bit != 0 {
-            return NEW | AGAIN;
-        }
-        if self.asked.iter().map(|word| word.count_ones()).sum::<u32>() >= FULL {
-            self.asked = [0; 2];
-        }
-        self.asked[word] |= bit;
         NEW
     }
 
@@ -147,6 +153,34 @@ impl State {
             n if n <= CAUGHT_UP => f32::from(CAUGHT_UP) / f32::from(CAUGHT_UP - LIST),
             _ => 1.0,
         }
+    }
+
+    /// Whether a number has been gone through before: it lies between those that were, and the way there
+    /// was a leap back (or ahead, through numbers that go down). Parallel connections make small ones.
+    fn walk(&mut self, group: u64, number: u32) {
+        let ([first, last], tag) = (self.walked, (group >> 48) as u16);
+        let here = self.walked_group == tag && first <= last;
+        let sequential = self.step & SEQUENTIAL != 0;
+        if here && (first..=last).contains(&number) {
+            let leap = BACK.max((last - first) / 2);
+            if self.last_group != group || self.last_ids[0].abs_diff(number) >= leap {
+                self.again = 1;
+            }
+            if self.again != 0 {
+                self.step |= AGAIN;
+                return;
+            }
+        } else if here
+            && first.saturating_sub(STEP) <= number
+            && number <= last.saturating_add(STEP)
+        {
+            (self.walked, self.again) = ([first.min(number), last.max(number)], 0);
+        } else if sequential || self.last_group == group {
+            let from = if sequential { self.last_ids[0] } else { number };
+            self.walked = [from.min(number), from.max(number)];
+            (self.walked_group, self.again) = (tag, 0);
+        }
+        self.fresh = self.fresh.saturating_add(u16::from(sequential));
     }
 
     /// Follows the source to the next object, and says how it got there.
@@ -166,9 +200,15 @@ impl State {
             self.step |= AT_ONCE;
         }
         let near = |last: u32| (1..=STEP).contains(&number.abs_diff(last));
+        if now_ms / DAY_MS != self.last_ms / DAY_MS {
+            self.fresh = 0;
+        }
         if known && id.is_some() && self.last_ids.into_iter().any(near) {
             self.step |= SEQUENTIAL;
             self.sequential = self.sequential.saturating_add(1);
+        }
+        if id.is_some() {
+            self.walk(group, number);
         }
         if self.last_ms != 0 && gap_ms < HASTE_MS && self.assets == 0 {
             self.step |= HASTY;
@@ -219,8 +259,14 @@ pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
     let eased = facts.authenticated || event.record.has(flags::SAME_SITE_REFERER);
     // What was learned convicts nobody from whom it was learned, nor whoever is known by name.
     let known = event.veteran || facts.authenticated;
-    let visit = Visit { popularity: visit.popularity.min(if known { 0.0 } else { 9.0 }), ..visit };
-    let ratios = ratios(&visit, facts.page, eased, trail);
+    let listed = facts.listed && facts.page;
+    let most = if known || listed { 0.0 } else { POPULARITY + MARGIN };
+    let visit = Visit { popularity: visit.popularity.min(most), ..visit };
+    if trail.is_known_walk() {
+        return None;
+    }
+    let own = facts.authenticated && trail.fresh <= OWN_LIST;
+    let ratios = ratios(&visit, Manner { page: facts.page, listed, eased, own }, trail);
     // Programs take objects of an interface in haste; nobody reads pages that way.
     let [sequential, hasty, popularity, together] = ratios;
     let bare = !known && source.templates.count_ones() <= FEW && is_bare(event.record);
@@ -243,13 +289,28 @@ fn claims_browser(event: &Event<'_>) -> bool {
     event.record.user_agent.starts_with(b"Mozilla/") && !event.facts.crawler
 }
 
+/// How an object was asked for.
+#[derive(Clone, Copy, Debug)]
+struct Manner {
+    page: bool,
+    /// A page by a program with a list of them.
+    listed: bool,
+    /// An application that its user is logged in to, or a page of ours that loads its list.
+    eased: bool,
+    /// It may be of a list of one's own.
+    own: bool,
+}
+
 /// One alternative for each thing that collectors do, and one for all of it together.
-fn ratios(visit: &Visit, page: bool, eased: bool, trail: &mut State) -> Ratios {
-    let of = |bit: u8, odds: &Odds| odds.of(trail.step & bit != 0);
-    let in_one_go = eased && !page && trail.in_one_go(BURST);
+fn ratios(visit: &Visit, manner: Manner, trail: &mut State) -> Ratios {
+    let page = manner.page;
+    let of = |bit: u8, odds: &'static LazyLock<Odds>| {
+        let odds = if manner.listed { &LISTED_ODDS } else { odds };
+        odds.of(trail.step & bit != 0)
+    };
+    let in_one_go = (manner.eased && trail.in_one_go(BURST)) || manner.own;
     let sequential = match visit.id {
-        Some(_) if in_one_go => [0.0; 4],
-        Some(_) if trail.is_known_walk() => [0.0; 4],
+        Some(_) if in_one_go && !page => [0.0; 4],
         Some(_) if page => of(SEQUENTIAL, &SEQUENTIAL_ODDS),
         Some(_) => of(SEQUENTIAL, &SEQUENTIAL_ODDS).map(|ratio| ratio * trail.listed()),
         None => [-0.1; 4],

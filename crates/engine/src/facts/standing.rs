@@ -32,6 +32,7 @@ impl Engine<'_> {
             vouched: false,
             polite: false,
             invited: false,
+            listed: false,
             learned_ms: 0,
             binds: true,
             new_client: false,
@@ -44,8 +45,9 @@ impl Engine<'_> {
             let age_ms = head.time_ms.saturating_sub(source.first_ms);
             let slow = |gap_ms: u64| u64::from(source.requests) * gap_ms <= age_ms + 10 * gap_ms;
             standing.polite |= slow(POLITE_GAP_MS) && (kin || source.asked & ASKED_ROBOTS != 0);
-            standing.invited |=
-                slow(INVITED_GAP_MS) && program && source.asked & ASKED_SITEMAP != 0;
+            let listed = slow(INVITED_GAP_MS) && program;
+            standing.listed |= listed;
+            standing.invited |= listed && source.asked & ASKED_SITEMAP != 0;
             standing.teaches &= source.peak() < Sensitivity::Normal.threshold() / 2.0;
             standing.binds &= source.kind != SourceKind::Client as u8
                 || source.activity.today(Feature::Objects, head.time_ms) < BINDING_OBJECTS;
@@ -72,6 +74,8 @@ pub(crate) struct Standing {
     pub(crate) polite: bool,
     /// A program that says so, asked for the sitemap, and takes its time.
     pub(crate) invited: bool,
+    /// A program that says so, and takes its time.
+    pub(crate) listed: bool,
     /// Monotonic milliseconds when half of the learning was done.
     pub(crate) learned_ms: u64,
     /// It opens few objects enough a day for them to be its own.

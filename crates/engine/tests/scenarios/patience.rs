@@ -52,6 +52,48 @@ fn a_cache_that_is_warmed_is_not_scraped() {
     });
 }
 
+/// A program with a list of pages, that never asks for the sitemap: the first night, and the second. Not
+/// so a browser that does the same, and not so who comes by links.
+#[test]
+fn a_cache_that_is_warmed_from_a_list() {
+    world(|world| {
+        let page = |n: u32| get(96, &format!("/products/{n}.html"), 200);
+        let warmer = |hit| Hit { user_agent: "curl/7.88.1", ..hit };
+        for _ in 0..3 {
+            world.send(86_000_000, &warmer(get(96, "/", 200)));
+            for n in 1..2000 {
+                world.send(125, &warmer(page(n)));
+            }
+        }
+        assert!(world.decisions.is_empty(), "{:?}", world.decisions);
+        let scraper = |n| Hit { address: [192, 0, 2, 95], ..page(n) };
+        assert!(convicted_for(world, Threat::Scraping, 100, 125, scraper) < 60);
+        let crawler = |n| Hit {
+            address: [192, 0, 2, 94],
+            referer: Some("/"),
+            user_agent: "Scrapy/2.8 (+https://scrapy.example)",
+            ..page(n)
+        };
+        world.decisions.clear();
+        assert!(convicted_for(world, Threat::Scraping, 100, 125, crawler) < 60);
+    });
+}
+
+/// A monitor looks at fifty pages, one after another, every five minutes.
+#[test]
+fn pages_that_a_monitor_looks_at() {
+    world(|world| {
+        const NAMES: [&str; 5] = ["about", "terms", "jobs", "press", "help"];
+        for n in 0..5000u32 {
+            let (gap_ms, name) = (if n % 50 == 0 { 280_000 } else { 300 }, n as usize % 5);
+            let path = format!("/{}/{}", NAMES[name], NAMES[n as usize / 5 % 5]);
+            let path = if n % 50 < 25 { path } else { format!("/products/{}.html", n % 25) };
+            world.send(gap_ms, &Hit { user_agent: "check_http/2.3", ..get(93, &path, 200) });
+        }
+        assert!(world.decisions.is_empty(), "{:?}", world.decisions);
+    });
+}
+
 /// A browser sends more along with what its pages load, and people do other things.
 #[test]
 fn objects_by_popularity_without_anything_that_a_page_sends_along() {

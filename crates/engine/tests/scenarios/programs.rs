@@ -37,6 +37,46 @@ fn a_list_that_an_application_loads_item_by_item() {
     }
 }
 
+/// A client's own things, in a group that nobody else is known to have anything in: a first time, and again.
+#[test]
+fn a_list_of_ones_own_that_is_synchronised_item_by_item() {
+    for (things, pause_ms, gap_ms) in [(100, 60_000, 100), (100, 3_600_000, 1500), (120, 900, 30)] {
+        for (flags, credential) in [(CALL, 5), (CALL | flags::COOKIE, 6)] {
+            harmless(12 * things, |n| {
+                let path = format!("/api/tasks/{}", 1 + (n - 1) % things);
+                let gap_ms = if n % things == 1 { pause_ms } else { gap_ms };
+                let user_agent = "sync/2.1";
+                (gap_ms, Hit { user_agent, flags, credential, ..get(99, &path, 200) })
+            });
+        }
+    }
+}
+
+/// The same with what many people use, a page of the list first, and downwards.
+#[test]
+fn a_catalogue_that_an_application_keeps_a_copy_of() {
+    harmless(1212, |n| {
+        let path = match n % 101 {
+            0 => "/api/items".to_owned(),
+            k => format!("/api/items/{}", 101 - k),
+        };
+        let hit = Hit { flags: CALL, credential: 5, ..get(99, &path, 200) };
+        (if n % 101 == 0 { 60_000 } else { 120 }, Hit { user_agent: "okhttp/4.12", ..hit })
+    });
+}
+
+/// Numbers in order come out of order where several are asked for at once.
+#[test]
+fn a_list_of_ones_own_by_ten_at_once() {
+    let order = [2, 0, 6, 9, 5, 8, 7, 4, 3, 1];
+    harmless(1200, |n| {
+        let (block, at) = (n % 100 / 10 * 10, order[n as usize % 10]);
+        let path = format!("/api/tasks/{}", 700 + block + at);
+        let hit = Hit { flags: CALL, credential: 5, ..get(99, &path, 200) };
+        (if n % 100 == 0 { 30_000 } else { 40 }, Hit { user_agent: "sync/2.1", ..hit })
+    });
+}
+
 #[test]
 fn a_link_checker_that_asked_for_robots_txt() {
     harmless(400, |n| {

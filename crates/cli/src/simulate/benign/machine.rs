@@ -117,14 +117,14 @@ impl Machine {
         if storm { 300 + self.random.below(900) } else { self.period_ms + self.random.below(500) }
     }
 
-    /// The sitemap, then all products that are on it, in order, at three in the morning.
+    /// The sitemap, unless somebody gave it a list, then all products, in order, at three in the morning.
     fn warm(&mut self, world: &mut World<'_>) -> u64 {
         let at = self.n % (PRODUCTS + 1);
         if at == 0 || self.n == 1 {
             let today = world.now_ms % DAY_MS;
             return (DAY_MS + 3 * HOUR_MS - today) % DAY_MS + 1;
         }
-        if at == 1 || self.n == 2 {
+        if self.who % 2 == 0 && (at == 1 || self.n == 2) {
             world.send(self.who, &Request::get("/sitemap.xml"));
         }
         self.path.clear();
