@@ -27,6 +27,8 @@ pub struct Facts {
     pub contact_key: u64,
     /// What it says about logging in.
     pub login: Login,
+    /// A path of a programming interface.
+    pub interface: bool,
     /// The login seems to fail for people, too.
     pub login_outage: bool,
     /// Role of the endpoint.
@@ -121,6 +123,7 @@ impl Engine<'_> {
                 _ => path_key,
             },
             login,
+            interface,
             login_outage,
             role,
             member,

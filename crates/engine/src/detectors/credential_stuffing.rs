@@ -31,7 +31,7 @@ pub enum Login {
     Success,
     /// An attempt that failed.
     Failure,
-    /// A page that sets a cookie: either.
+    /// A page that sets a cookie, the only answer that an interface has: either.
     Unclear,
     /// An attempt that the login did not look at: there had been too many.
     Throttled,
@@ -91,10 +91,10 @@ pub struct Answers {
     pub refused: u32,
     /// Redirects that do not lead back.
     pub redirected: u32,
-    /// Redirects back.
-    pub redirected_back: u32,
-    /// 2xx with a page.
-    pub pages: u32,
+    /// Other ways of saying no: redirects back, 400, 404 and their like.
+    pub declined: u32,
+    /// 2xx that say nothing by themselves: pages, and what an interface answers without a cookie.
+    pub plain: u32,
     /// A bit for each of 16 groups of sources: who failed.
     pub failed: u16,
     /// A bit for each of 16 groups of sources: who succeeded.
@@ -109,6 +109,12 @@ const FAILS_FOR_ALL: u32 = 6;
 
 /// Answers of a kind, from which on it says something that others are not of it.
 const TELLING: u32 = 3;
+
+/// Answers of an interface from which on it says no in no other way than it says yes, if it has not yet; one
+/// attempt in twenty fails.
+const SAYS_NEVER: u32 = 60;
+/// Groups of sources (of 16) that it has answered so in the last hour: people, not a server on behalf of them.
+const ASKED_BY: u32 = 4;
 
 /// An outage is something of this hour.
 const HOUR_MS: u64 = 3_600_000;
@@ -159,7 +165,7 @@ pub fn classify(
     match outcome {
         // Only people make an outage: whoever does nothing but fail may be the reason for the failures.
         Login::Failure if vouched => answers.failed |= group,
-        Login::Success => answers.succeeded |= group,
+        Login::Success | Login::Unclear => answers.succeeded |= group,
         _ => {}
     }
     answers.last_ms = record.head.time_ms;
@@ -167,6 +173,11 @@ pub fn classify(
 }
 
 impl Answers {
+    fn decline(&mut self) -> Login {
+        self.declined = self.declined.saturating_add(1);
+        Login::Failure
+    }
+
     /// Whether people fail here as well, and nobody succeeds: an outage, or a way of saying yes that
     /// is not understood.
     pub fn outage(&self) -> bool {
@@ -184,14 +195,14 @@ fn outcome(record: &RequestRecord<'_>, path: &Path, answers: &mut Answers) -> Lo
             Login::Failure
         }
         // OAuth says invalid_grant with 400; others that there is no such account, with 404.
-        400 if is_interface(path) || record.has(flags::JSON) => Login::Failure,
+        400 if is_interface(path) || record.has(flags::JSON) => answers.decline(),
         404 if record.has(flags::JSON) && answers.redirected + answers.cookies > 0 => {
-            Login::Failure
+            answers.decline()
         }
         429 => Login::Throttled,
-        402 | 406 | 409 | 418 | 423 | 451 => Login::Failure,
+        402 | 406 | 409 | 418 | 423 | 451 => answers.decline(),
         300..=399 if record.has(flags::REDIRECTS_BACK) => {
-            answers.redirected_back = answers.redirected_back.saturating_add(1);
+            answers.declined = answers.declined.saturating_add(1);
             if record.has(flags::SETS_COOKIE) && answers.redirected == 0 {
                 return Login::Visit;
             }
@@ -216,7 +227,7 @@ fn page(record: &RequestRecord<'_>, path: &Path, answers: &mut Answers) -> Login
     if !form {
         return interface(record, answers);
     }
-    answers.pages = answers.pages.saturating_add(1);
+    answers.plain = answers.plain.saturating_add(1);
     if answers.redirected > 0 {
         Login::Failure
     } else if answers.refused > 2 {
@@ -229,12 +240,23 @@ fn page(record: &RequestRecord<'_>, path: &Path, answers: &mut Answers) -> Login
 }
 
 /// The 2xx of an interface: a success, unless this login says no in no other way, its successes set a
-/// cookie, and this one set none.
+/// cookie, and this one set none. Where all answers look alike, and always did, it may be either.
 fn interface(record: &RequestRecord<'_>, answers: &mut Answers) -> Login {
     let sets = record.has(flags::SETS_COOKIE);
     answers.cookies = answers.cookies.saturating_add(u32::from(sets));
-    let tells = answers.cookies >= TELLING && answers.refused == 0 && !record.has(flags::FROM_LOG);
-    if tells && !sets && !record.has(flags::COOKIE) { Login::Failure } else { Login::Success }
+    if sets || answers.refused > 0 || record.has(flags::FROM_LOG) || record.has(flags::COOKIE) {
+        return Login::Success;
+    }
+    answers.plain = answers.plain.saturating_add(1);
+    let alike = answers.declined + answers.redirected + answers.cookies == 0;
+    let asked = answers.plain >= SAYS_NEVER && answers.succeeded.count_ones() >= ASKED_BY;
+    if answers.cookies >= TELLING {
+        Login::Failure
+    } else if alike && asked {
+        Login::Unclear
+    } else {
+        Login::Success
+    }
 }
 
 /// Whether the query holds the proof of who calls: a program's call, which no form sends. Nothing of an
@@ -275,7 +297,10 @@ pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
         NULL[if only && shifts { 2 } else { usize::from(hurried) + usize::from(hurried && only) }];
     // Nobody who was let in tries to get in at once, again and again.
     let again = gap_ms < AGAIN_MS && state.requests >= 3;
+    // Whoever was there while it was learned may log in on behalf of others.
+    let served = event.facts.interface && (event.veteran || event.established);
     match login {
+        Login::Unclear if served => return None,
         Login::Throttled if !(hurried && only) => return None,
         Login::Unclear if !(again && only) => return None,
         _ => {}

@@ -239,6 +239,25 @@ fn a_login_that_never_says_no_by_status() {
     });
 }
 
+/// It answers 200 with a few words of JSON, whether the password fits or not, and sets no cookie.
+#[test]
+fn a_login_whose_answers_all_look_alike() {
+    world(|world| {
+        // Whoever is there from the beginning belongs to what is learned.
+        world.send(90_000_000, &get(1, "/", 200));
+        for n in 0..80u8 {
+            let person = [192, 0, 2, 60 + n % 8];
+            let attempt = json(post(n, "/api/login", 200, 30 + u32::from(n % 11)));
+            world.send(1500, &Hit { address: person, ..attempt });
+            world.send(1500, &Hit { address: person, ..get(n, "/", 200) });
+        }
+        let attempts =
+            until_convicted(world, 60, 900, |n| json(post(99, "/api/login", 200, 30 + n % 11)));
+        assert!(attempts.unwrap() <= 24, "{attempts:?}");
+        assert_eq!(world.decisions[0].threat, Threat::CredentialStuffing);
+    });
+}
+
 #[test]
 fn a_login_that_throttles() {
     world(|world| {

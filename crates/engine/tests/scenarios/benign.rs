@@ -228,6 +228,27 @@ fn a_monitor_that_logs_in_every_minute_convicts_nobody() {
     });
 }
 
+/// Tokens that programs fetch, all with 200 and no cookie: what one server does on behalf of its users, what
+/// an application does that fetches one for each call, and what people do.
+#[test]
+fn tokens_that_are_fetched_all_day_convict_nobody() {
+    world(|world| {
+        let token = |last, length| json(post(last, "/oauth/token", 200, length));
+        for n in 0..3000u32 {
+            // It was there from the beginning.
+            world.send(300, &token(65, 60 + n * 7 % 23));
+            let application = Hit { user_agent: "job/2", ..token(66, 77) };
+            world.send(600, &application);
+            if n % 10 == 0 {
+                let person = 100 + (n / 10 % 60) as u8;
+                world.send(900, &token(person, 60 + n % 17));
+                world.send(700, &get(person, "/", 200));
+            }
+        }
+        assert!(world.decisions.is_empty(), "{:?}", world.decisions);
+    });
+}
+
 #[test]
 fn an_office_whose_login_is_throttled_convicts_nobody() {
     world(|world| {
