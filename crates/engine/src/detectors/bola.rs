@@ -29,6 +29,8 @@ const NULL_REFUSED: f32 = 0.30;
 const MOST: [f32; 4] = [0.9; 4];
 /// What a walk weighs while nothing says whether the objects are private: part of it may be a list.
 const UNKNOWN: f32 = 0.9;
+/// Objects of a list that a page loads in one go, item by item.
+const LIST: u16 = 32;
 /// What an object weighs that was asked for at a person's pace.
 const PACE: f32 = 0.15;
 /// How many times the null of different objects a day a collector opens; an object beyond the null
@@ -59,9 +61,11 @@ pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
     let hasty = source.trail.step & HASTY != 0;
     let pace = if hasty { 1.0 } else { PACE };
     let walks = source.trail.step & SEQUENTIAL != 0;
-    // What nobody else is known to have may be a list of one's own, or one that a page loads.
+    // What is not known to be private may be a list that a page of the application loads; what nobody else
+    // is known to have, a list of one's own.
     let others = |visit: Visit| visit.private || visit.apart || visit.sealed;
-    let list = source.trail.fresh <= OWN_LIST && !facts.visit.is_some_and(others);
+    let list = (source.trail.fresh <= OWN_LIST && !facts.visit.is_some_and(others))
+        || (source.trail.in_one_go(LIST) && !facts.visit.is_some_and(|visit| visit.private));
     let again = source.trail.is_known_walk();
     let sequential = |id: Option<u64>| match id {
         Some(_) if walks && (list || again) => [0.0; 4],

@@ -165,7 +165,7 @@ fn people_with_orders(world: &mut World<'_>) {
 #[test]
 fn orders_of_others_walked_by_number() {
     // While nobody is known to have orders, a hundred may be a list of one's own.
-    for (known, most) in [(true, 50), (false, 180)] {
+    for (known, most) in [(true, 75), (false, 180)] {
         world(|world| {
             if known {
                 people_with_orders(world);
