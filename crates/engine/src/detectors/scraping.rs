@@ -161,20 +161,17 @@ impl State {
         let ([first, last], tag) = (self.walked, (group >> 48) as u16);
         let here = self.walked_group == tag && first <= last;
         let sequential = self.step & SEQUENTIAL != 0;
+        let leap = BACK.max(last.wrapping_sub(first) / 2);
+        let leapt = self.last_group != group || self.last_ids[0].abs_diff(number) >= leap;
+        let near = first.saturating_sub(STEP)..=last.saturating_add(STEP);
         if here && (first..=last).contains(&number) {
-            let leap = BACK.max((last - first) / 2);
-            if self.last_group != group || self.last_ids[0].abs_diff(number) >= leap {
-                self.again = 1;
-            }
+            self.again |= u8::from(leapt);
             if self.again != 0 {
                 self.step |= AGAIN;
                 return;
             }
-        } else if here
-            && first.saturating_sub(STEP) <= number
-            && number <= last.saturating_add(STEP)
-        {
-            (self.walked, self.again) = ([first.min(number), last.max(number)], 0);
+        } else if here && near.contains(&number) {
+            (self.walked, self.again) = ([first.min(number), last.max(number)], u8::from(leapt));
         } else if sequential || self.last_group == group {
             let from = if sequential { self.last_ids[0] } else { number };
             self.walked = [from.min(number), from.max(number)];
