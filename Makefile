@@ -261,7 +261,7 @@ calibrate: ## what evidence means, from the simulator: writes crates/engine/src/
 TRAIN_SEED ?= 11
 train: ## trains the engine's linear models on the simulator and writes crates/engine/src/learned/scorers.rs
 	cargo build --release -p api-abuse
-	$(TARGET)/release/api-abuse simulate --train --seed $(TRAIN_SEED) --population 400 --days 2 --runs 1 > $(TARGET)/scorers.rs
+	$(TARGET)/release/api-abuse simulate --train --seed $(TRAIN_SEED) --population 2500 --days 3 --runs 3 > $(TARGET)/scorers.rs
 	mv $(TARGET)/scorers.rs crates/engine/src/learned/scorers.rs
 
 include packaging/targets.mk

@@ -14,6 +14,7 @@ mod details;
 mod ledger;
 mod outcome;
 mod parallel;
+mod plan;
 mod poison;
 mod poisoning;
 mod random;
@@ -35,6 +36,7 @@ use clap::Args;
 use crate::Failure;
 use crate::memory::parse_size;
 use outcome::{Benign, Outcome};
+use plan::Plan;
 use scenario::{Scenario, scenarios};
 use source::Class;
 use trial::Learned;
@@ -109,7 +111,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         return Err(Failure::Usage("nothing to simulate".to_owned()));
     }
     if arguments.train || arguments.calibrate {
-        let table = if arguments.train { train(arguments) } else { calibrate(arguments) }?;
+        let progress = |text| eprintln!("{text}");
+        let table = if arguments.train {
+            train::table(&Plan::new(arguments, "--train"), progress)
+        } else {
+            calibrate::table(&Plan::new(arguments, "--calibrate"), progress)
+        }?;
         return out.write_all(table.as_bytes()).and_then(|()| out.flush()).map_err(written);
     }
     let selection = select(&arguments.scenario)?;
@@ -155,32 +162,6 @@ fn tune(without: &[String]) -> Result<Tune, Failure> {
         }
     }
     Ok(tune)
-}
-
-/// Trains the engine's models.
-fn train(arguments: &Arguments) -> Result<String, Failure> {
-    let Arguments { seed, population, days, runs, .. } = *arguments;
-    let plan = train::Plan {
-        seeds: (seed..seed + 2).collect(),
-        held_out: vec![seed + 2],
-        population,
-        days,
-        runs,
-    };
-    let command = format!(
-        "api-abuse simulate --train --seed {seed} --population {population} --days {days} --runs {runs}"
-    );
-    train::table(&plan, &command, |text| eprintln!("{text}"))
-}
-
-/// Says what evidence means.
-fn calibrate(arguments: &Arguments) -> Result<String, Failure> {
-    let Arguments { seed, population, days, runs, .. } = *arguments;
-    let plan = calibrate::Plan { seeds: (seed..seed + 3).collect(), population, days, runs };
-    let command = format!(
-        "api-abuse simulate --calibrate --seed {seed} --population {population} --days {days} --runs {runs}"
-    );
-    calibrate::table(&plan, &command, |text| eprintln!("{text}"))
 }
 
 /// The names that `--scenario` takes.

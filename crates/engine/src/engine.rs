@@ -187,7 +187,7 @@ impl<'m> Engine<'m> {
         facts.null = self.null(&facts, application, now_ms, ready);
         let count = facts.count(record);
         slots.all().for_each(|slot| self.observe(slot, record, &facts, &count));
-        self.reconsider(slots.client, now_ms, standing.teaches);
+        self.reconsider(slots.client, application, now_ms, standing.teaches);
         self.vouch(slots);
         self.learn(slots, record, &facts, application, ready);
         if let Some(decision) = self.convict(slots, record, &facts, application) {

@@ -1,7 +1,7 @@
 //! The learned part: what corroborates a suspicion, and never makes one.
 //!
-//! At checkpoints of a client (16, 32, 64 requests, then every 64) its counters become a vector of
-//! [`features`]. Two models look at it:
+//! At checkpoints of a client (16, 32, 64 requests, then every 64), and with every request of one that is near a
+//! conviction, its counters become a vector of [`features`]. Two models look at it:
 //!
 //! * [`scorer`]: for each threat a linear model with weights whose signs are known beforehand, trained
 //!   on the simulator and shipped as data ([`scorers`]). Trained on balanced classes, its logit is a log
@@ -10,14 +10,16 @@
 //!   nobody named.
 //!
 //! Unsupervised scores and models of other people's traffic are wrong about somebody every day.
-//! Therefore only what both say of a threat counts, and only where its sequential test is near its
-//! threshold h already: see [`corroborated`]. They make a conviction sooner; they make no suspect.
+//! Therefore they count only where the sequential test of a threat is near its threshold h already: see
+//! [`corroborated`]. What the linear model says alone counts for h/16 at most, what both say for h/8. They
+//! make a conviction sooner; they make no suspect.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::detectors::Measure;
 use crate::engine::{Engine, source_hash};
 use crate::fusion::{Fusion, Sensitivity};
+use crate::profiles::Profile;
 use crate::sources::Source;
 use crate::{SourceKey, SourceKind, Threat};
 
@@ -26,6 +28,10 @@ pub mod forest;
 pub mod scorer;
 pub mod scorers;
 
+/// The most that a linear model adds on its own, nats: h/16.
+const ALONE: f32 = 1.29;
+/// Share of h from which on the models look at each request of a client.
+const NEAR: f32 = 0.75;
 /// Steps of a nat in [`State`].
 const STEPS: f32 = 16.0;
 /// Milliseconds of an epoch: a client teaches the forest once in each.
@@ -62,11 +68,13 @@ pub struct State {
 }
 
 impl State {
-    /// What the models add to the evidence for a threat, nats, if it is there: what both say. A linear
-    /// model sees much of what the sequential test has counted already; the forest knows nothing of
-    /// threats, but what is usual here.
+    /// What the models add to the evidence for a threat, nats, if it is there: what the linear one says up to
+    /// [`ALONE`], and beyond that what both say. A linear model sees much of what the sequential test has
+    /// counted already; the forest knows nothing of threats, but what is usual here.
     fn of(&self, threat: usize) -> f32 {
-        f32::from(self.margins[threat].min(self.surprise)) / STEPS
+        let margin = self.margins[threat];
+        let alone = f32::from(margin) / STEPS;
+        alone.min(ALONE) + f32::from(margin.min(self.surprise)) / STEPS
     }
 
     /// The most that they add to any.
@@ -117,17 +125,31 @@ impl Engine<'_> {
         Some(Fusion::of(self.sources.get(slot)).evidence)
     }
 
+    /// What the models see of a source.
+    pub fn features(&self, source: &Source) -> features::Features {
+        let none = Profile::default();
+        features::of(source, self.profile(source.application).unwrap_or(&none))
+    }
+
     /// At a checkpoint of a client, lets the models look at it; a well-behaved one then teaches the
     /// forest, unless the record's sources are under suspicion.
-    pub(crate) fn reconsider(&mut self, client: Option<usize>, now_ms: u64, teaches: bool) {
+    pub(crate) fn reconsider(
+        &mut self,
+        client: Option<usize>,
+        application: usize,
+        now_ms: u64,
+        teaches: bool,
+    ) {
         self.forest.count_record();
         let Some(slot) = client else { return };
         let source = self.sources.get_mut(slot);
-        if !is_checkpoint(source.requests) {
+        let checkpoint = is_checkpoint(source.requests);
+        if !checkpoint && source.peak() < NEAR * Sensitivity::Normal.threshold() {
             return;
         }
         let models = self.config.models;
-        let features = features::of(source);
+        let profile = &self.profiles[application.min(self.profiles.len() - 1)];
+        let features = features::of(source, profile);
         let step = |nats: f32| (nats * STEPS).clamp(0.0, 255.0) as u8;
         if models.scorers {
             for (margin, scorer) in source.learned.margins.iter_mut().zip(&scorers::SCORERS) {
@@ -138,7 +160,7 @@ impl Engine<'_> {
             let score = self.forest.score(&features);
             source.learned.surprise = step(self.forest.surprise(score));
             let epoch = ((now_ms / EPOCH_MS) as u16).wrapping_add(1);
-            let behaves = teaches && source.is_vouched() && source.convictions == 0;
+            let behaves = checkpoint && teaches && source.is_vouched() && source.convictions == 0;
             if behaves && source.learned.epoch != epoch {
                 let network = (source.network >> 8) as u32;
                 if self.forest.offer(&features, network, now_ms / EPOCH_MS, now_ms) {
@@ -203,10 +225,11 @@ mod tests {
         assert!(Fusion::mix(source.evidence(), 0xff).evidence >= h);
         source.walks = [Walks::at([h; 4]); 8];
         assert!(source.evidence().iter().all(|&e| (e - 1.125 * h).abs() < 0.01));
-        for one in [State { surprise: 0, ..learned }, State { margins: [0; 8], ..learned }] {
-            source.learned = one;
-            assert!(source.evidence().iter().all(|&e| (e - h).abs() < 1e-3), "one alone is silent");
-        }
+        source.learned = State { surprise: 0, ..learned };
+        assert!(ALONE <= h / 16.0);
+        assert!(source.evidence().iter().all(|&e| (e - h - ALONE).abs() < 1e-3));
+        source.learned = State { margins: [0; 8], ..learned };
+        assert!(source.evidence().iter().all(|&e| (e - h).abs() < 1e-3), "it alone is silent");
     }
 
     #[test]

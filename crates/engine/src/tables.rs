@@ -19,7 +19,7 @@ use crate::sources::{Bucket, Line, PAIRS, SOURCE_BYTES, Source, WAYS};
 /// Applications that are told apart. Requests of any more are counted together in the last slot.
 pub const APPLICATIONS: usize = 64;
 /// Changes with every change of a table's layout: older tables are not read.
-const LAYOUT: u64 = 11;
+const LAYOUT: u64 = 12;
 const MAGIC: u64 = u64::from_le_bytes(*b"abuse-en");
 
 /// What the tables are, and the few numbers that belong to all of them.
@@ -102,7 +102,7 @@ impl Limits {
             profiles: share(2, size_of::<Profile>()).clamp(1, APPLICATIONS),
             habits: power(share(1, size_of::<Habit>())).clamp(16, 4096),
             // An even number: the tables behind them are aligned to eight bytes.
-            trees: (share(1, size_of::<forest::Tree>()) & !1).clamp(4, forest::TREES),
+            trees: (share(1, size_of::<forest::Tree>()) & !1).clamp(2, forest::TREES),
         };
         let left = bytes.saturating_sub(explaining.bytes());
         Self { sources: left / (SOURCE_BYTES * WAYS) * WAYS, ..explaining }

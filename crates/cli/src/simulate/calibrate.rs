@@ -10,6 +10,7 @@ use std::fmt::Write as _;
 
 use api_abuse_engine::fusion::{CONFIDENCE_STEP, CONFIDENCE_STEPS, Sensitivity};
 
+use super::plan::Plan;
 use super::scenario::scenarios;
 use super::source::Class;
 use super::trial::{self, Learned};
@@ -20,20 +21,8 @@ const PRIOR: f64 = 1e-3;
 /// Attacks stop when this many requests have been seen.
 const ENOUGH: u32 = 2000;
 
-/// Where the peaks come from.
-pub(super) struct Plan {
-    pub(super) seeds: Vec<u64>,
-    pub(super) population: u64,
-    pub(super) days: u64,
-    pub(super) runs: u64,
-}
-
 /// Simulates, and returns the text of the engine's table.
-pub(super) fn table(
-    plan: &Plan,
-    command: &str,
-    progress: impl Fn(String),
-) -> Result<String, Failure> {
+pub(super) fn table(plan: &Plan, progress: impl Fn(String)) -> Result<String, Failure> {
     let (mut benign, mut attackers, mut requests) = (Vec::new(), Vec::new(), 0);
     for &seed in &plan.seeds {
         progress(format!("benign population of seed {seed}"));
@@ -45,7 +34,7 @@ pub(super) fn table(
     }
     let each = requests as f64 / benign.len().max(1) as f64;
     let confidence = confidence(&benign, each, &attackers);
-    Ok(written(plan, command, [benign.len(), attackers.len()], &confidence))
+    Ok(written(plan, [benign.len(), attackers.len()], &confidence))
 }
 
 /// The highest evidence of every attacker from one source.
@@ -90,18 +79,17 @@ fn confidence(benign: &[f32], each: f64, attackers: &[f32]) -> [u8; CONFIDENCE_S
 /// The table as Rust.
 fn written(
     plan: &Plan,
-    command: &str,
     [benign, attackers]: [usize; 2],
     confidence: &[u8; CONFIDENCE_STEPS],
 ) -> String {
     let mut out = format!(
         "//! What evidence means. Written by `make calibrate`, not by hand.\n\n\
-         /// The command that wrote it.\npub const COMMAND: &str =\n    {command:?};\n\
+         /// The command that wrote it.\npub const COMMAND: &str =\n    {:?};\n\
          /// Seeds of the simulations.\npub const SEEDS: &[u64] = &{:?};\n\
          /// Benign source-days, and attacks.\npub const SAMPLES: [usize; 2] = [{benign}, {attackers}];\n\n\
          /// Per cent, for each step of evidence from 0 on.\n#[rustfmt::skip]\n\
          pub const CONFIDENCE: [u8; super::CONFIDENCE_STEPS] = [",
-        plan.seeds
+        plan.command, plan.seeds
     );
     for (step, percent) in confidence.iter().enumerate() {
         let between = if step % 16 == 0 { "\n    " } else { " " };

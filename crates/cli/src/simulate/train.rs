@@ -8,10 +8,11 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use api_abuse_engine::learned::features::{self, COUNT, FEATURES, Features};
+use api_abuse_engine::learned::features::{COUNT, FEATURES, Features};
 use api_abuse_engine::learned::scorer::{Scorer, Sign, checksum, signs};
 use api_abuse_engine::{SourceKind, Threat};
 
+use super::plan::Plan;
 use super::random::Random;
 use super::scenario::scenarios;
 use super::source::Class;
@@ -20,7 +21,9 @@ use super::world::World;
 use crate::Failure;
 
 /// Requests that a client must have made.
-const LEAST: u32 = 16;
+const LEAST: u32 = 6;
+/// Hours until the application has a profile.
+const LEARNED_HOURS: u64 = 24;
 /// Requests after which an attack has shown itself, beside the first few of each member.
 const ENOUGH: u32 = 400;
 /// Weight of the squares of the weights.
@@ -36,21 +39,8 @@ struct Sample {
     attack: Option<Threat>,
 }
 
-/// Where the samples come from.
-pub(super) struct Plan {
-    pub(super) seeds: Vec<u64>,
-    pub(super) held_out: Vec<u64>,
-    pub(super) population: u64,
-    pub(super) days: u64,
-    pub(super) runs: u64,
-}
-
 /// Trains, and returns the text of the engine's table.
-pub(super) fn table(
-    plan: &Plan,
-    command: &str,
-    progress: impl Fn(String),
-) -> Result<String, Failure> {
+pub(super) fn table(plan: &Plan, progress: impl Fn(String)) -> Result<String, Failure> {
     let samples = |seeds: &[u64]| -> Result<Vec<Sample>, Failure> {
         let mut all = Vec::new();
         for &seed in seeds {
@@ -60,7 +50,8 @@ pub(super) fn table(
         }
         Ok(all)
     };
-    let (taught, held) = (samples(&plan.seeds)?, samples(&plan.held_out)?);
+    let (held_out, seeds) = held_out(plan);
+    let (taught, held) = (samples(seeds)?, samples(held_out)?);
     let mut scorers = Vec::new();
     let mut areas = Vec::new();
     for threat in Threat::ALL {
@@ -69,7 +60,13 @@ pub(super) fn table(
         areas.push(area(threat, &scorer, &held));
         scorers.push(scorer);
     }
-    Ok(written(plan, command, [&taught, &held], &scorers, &areas))
+    Ok(written(plan, [&taught, &held], &scorers, &areas))
+}
+
+/// The last seed only measures.
+fn held_out(plan: &Plan) -> (&[u64], &[u64]) {
+    let (seeds, last) = plan.seeds.split_at(plan.seeds.len().saturating_sub(1));
+    (last, seeds)
 }
 
 /// Looks at all clients that match.
@@ -82,15 +79,15 @@ fn look(
     clients
         .filter(|source| source.requests >= LEAST && source.kind == SourceKind::Client as u8)
         .filter(|source| wanted((source.network, source.discriminator)))
-        .map(|source| Sample { features: features::of(source), attack })
+        .map(|source| Sample { features: world.engine().features(source), attack })
         .collect()
 }
 
-/// Benign clients, every six hours.
+/// Benign clients, every six hours, once there is a profile.
 fn benign(plan: &Plan, seed: u64) -> Result<Vec<Sample>, Failure> {
     let mut samples = Vec::new();
     trial::watch_benign(seed, plan.population, plan.days, |world, hour| {
-        if hour % 6 == 0 {
+        if hour > LEARNED_HOURS && hour % 6 == 0 {
             samples.extend(look(world, None, |_| true));
         }
     })?;
@@ -206,25 +203,20 @@ fn area(threat: Threat, scorer: &Scorer, samples: &[Sample]) -> f64 {
 }
 
 /// The table as Rust.
-fn written(
-    plan: &Plan,
-    command: &str,
-    samples: [&[Sample]; 2],
-    scorers: &[Scorer],
-    areas: &[f64],
-) -> String {
+fn written(plan: &Plan, samples: [&[Sample]; 2], scorers: &[Scorer], areas: &[f64]) -> String {
     let counts = samples.map(|all| {
         let attackers = all.iter().filter(|sample| sample.attack.is_some()).count();
         [all.len() - attackers, attackers]
     });
     let names = FEATURES.map(|feature| feature.name).join(" ");
+    let (held_out, seeds) = held_out(plan);
     let mut out = format!(
         "//! The models. Written by `make train`, not by hand.\n//!\n//! Columns: `{names}`.\n#![allow(clippy::approx_constant, clippy::unreadable_literal, reason = \"nobody typed them\")]\n\n\
          use super::scorer::{{Provenance, Scorer}};\n\n\
          /// How they were made.\n#[rustfmt::skip]\npub const PROVENANCE: Provenance = Provenance {{\n    \
-         command: {command:?},\n    features: {names:?},\n    seeds: &{:?},\n    held_out: &{:?},\n    \
+         command: {:?},\n    features: {names:?},\n    seeds: &{:?},\n    held_out: &{:?},\n    \
          samples: {:?},\n    held_out_samples: {:?},\n    areas: [",
-        plan.seeds, plan.held_out, counts[0], counts[1]
+        plan.command, seeds, held_out, counts[0], counts[1]
     );
     for (at, area) in areas.iter().enumerate() {
         let _ = write!(out, "{}{area:.4}", if at > 0 { ", " } else { "" });

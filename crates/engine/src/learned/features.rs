@@ -2,12 +2,13 @@
 //!
 //! Shares are themselves; counts are logarithms against the count that is as much as any source ever
 //! has; so a feature says the same of an application with ten requests a minute and of one with ten
-//! thousand a second.
+//! thousand a second. The last eight are how surprising the client's day is to the application's profile.
 
+use crate::profiles::{self, Profile};
 use crate::sources::Source;
 
 /// How many.
-pub const COUNT: usize = 16;
+pub const COUNT: usize = 24;
 
 /// The features of a client, each 0 to 255.
 pub type Features = [u8; COUNT];
@@ -18,40 +19,56 @@ pub struct Feature {
     /// Its name in tables.
     pub name: &'static str,
     /// Reads it off a source, 0 to 1.
-    value: fn(&Source) -> f32,
+    value: fn(&Source, &Profile) -> f32,
 }
 
 /// All of them. [`super::scorers`] was trained on exactly these.
 pub const FEATURES: [Feature; COUNT] = [
-    feature("pace", |s| log(per_minute(s), 6000.0)),
-    feature("unserved", |s| 1.0 - share(s.served, s)),
-    feature("missed", |s| share(s.scanning.missed(), s)),
-    feature("probes", |s| log(f32::from(s.scanning.probes), 32.0)),
-    feature("login_failures", |s| log(s.login.failures as f32, 256.0)),
-    feature("failure_share", |s| {
+    feature("pace", |s, _| log(per_minute(s), 6000.0)),
+    feature("unserved", |s, _| 1.0 - share(s.served, s)),
+    feature("missed", |s, _| share(s.scanning.missed(), s)),
+    feature("probes", |s, _| log(f32::from(s.scanning.probes), 32.0)),
+    feature("login_failures", |s, _| log(s.login.failures as f32, 256.0)),
+    feature("failure_share", |s, _| {
         let attempts = s.login.failures + s.login.successes;
         s.login.failures as f32 / attempts.max(4) as f32
     }),
-    feature("narrow", |s| 1.0 - s.templates.count_ones() as f32 / 16.0),
-    feature("hasty", |s| share(s.trail.hasty.into(), s)),
-    feature("sequential", |s| share(s.trail.sequential.into(), s)),
-    feature("unpopular", |s| share(s.trail.unpopular.into(), s)),
-    feature("foreign", |s| share(s.trail.foreign.into(), s)),
-    feature("refused", |s| share(s.trail.refused.into(), s)),
-    feature("registrations", |s| log(s.posts.registrations.count.into(), 64.0)),
-    feature("contributions", |s| log(s.posts.contributions.count.into(), 256.0)),
-    feature("reservations", |s| log(s.posts.reservations.count.into(), 256.0)),
-    feature("heavy", |s| log(s.load.heavy.into(), 64.0)),
+    feature("narrow", |s, _| 1.0 - s.templates.count_ones() as f32 / 16.0),
+    feature("hasty", |s, _| share(s.trail.hasty.into(), s)),
+    feature("sequential", |s, _| share(s.trail.sequential.into(), s)),
+    feature("unpopular", |s, _| share(s.trail.unpopular.into(), s)),
+    feature("foreign", |s, _| share(s.trail.foreign.into(), s)),
+    feature("refused", |s, _| share(s.trail.refused.into(), s)),
+    feature("registrations", |s, _| log(s.posts.registrations.count.into(), 64.0)),
+    feature("contributions", |s, _| log(s.posts.contributions.count.into(), 256.0)),
+    feature("reservations", |s, _| log(s.posts.reservations.count.into(), 256.0)),
+    feature("heavy", |s, _| log(s.load.heavy.into(), 64.0)),
+    feature("requests_surprise", |s, p| surprise(s, p, profiles::Feature::Requests)),
+    feature("busiest_surprise", |s, p| surprise(s, p, profiles::Feature::Busiest)),
+    feature("misses_surprise", |s, p| surprise(s, p, profiles::Feature::Misses)),
+    feature("logins_surprise", |s, p| surprise(s, p, profiles::Feature::Logins)),
+    feature("posts_surprise", |s, p| surprise(s, p, profiles::Feature::Posts)),
+    feature("objects_surprise", |s, p| surprise(s, p, profiles::Feature::Objects)),
+    feature("private_surprise", |s, p| surprise(s, p, profiles::Feature::PrivateObjects)),
+    feature("volume_surprise", |s, p| surprise(s, p, profiles::Feature::Volume)),
 ];
 
-const fn feature(name: &'static str, value: fn(&Source) -> f32) -> Feature {
+const fn feature(name: &'static str, value: fn(&Source, &Profile) -> f32) -> Feature {
     Feature { name, value }
 }
 
-/// The features of a source.
-pub fn of(source: &Source) -> Features {
-    FEATURES.map(|feature| ((feature.value)(source).clamp(0.0, 1.0) * 255.0).round() as u8)
+/// The features of a source of an application with this profile.
+pub fn of(source: &Source, profile: &Profile) -> Features {
+    FEATURES.map(|feature| ((feature.value)(source, profile).clamp(0.0, 1.0) * 255.0).round() as u8)
 }
+
+/// How surprising what a client did in its day is to the profile, of [`MOST_SURPRISE`]; 0 while there is none.
+fn surprise(source: &Source, profile: &Profile, of: profiles::Feature) -> f32 {
+    profile.surprise(of, source.activity.value(of)) / MOST_SURPRISE
+}
+
+/// What nobody of some hundred has ever done, nats.
+const MOST_SURPRISE: f32 = 7.0;
 
 /// 0 for nothing, 1 for `most`.
 fn log(count: f32, most: f32) -> f32 {
@@ -74,12 +91,13 @@ mod tests {
 
     #[test]
     fn are_bounded_and_say_what_their_names_say() {
-        assert_eq!(of(&Source::default())[..2], [0, 255]);
+        let profile = Profile::default();
+        assert_eq!(of(&Source::default(), &profile)[..2], [0, 255]);
         let mut source = Source { requests: 64, served: 32, last_ms: 60_000, ..Source::default() };
         source.templates = 0xf;
         source.trail.sequential = 16;
         source.login.failures = u32::MAX / 2;
-        let features = of(&source);
+        let features = of(&source, &profile);
         let at = |name: &str| {
             let at = FEATURES.iter().position(|feature| feature.name == name);
             at.map(|at| features[at])
@@ -89,5 +107,6 @@ mod tests {
         assert_eq!(at("narrow"), Some(191));
         assert_eq!([at("login_failures"), at("failure_share")], [Some(255); 2]);
         assert_eq!(at("pace"), Some(122));
+        assert_eq!(at("busiest_surprise"), Some(0), "nothing was learned");
     }
 }

@@ -7,7 +7,7 @@
 //!
 //! Two things differ from the paper. A leaf that splits knows only its bounding box; the paper fills it
 //! with uniform samples and hands those to the halves, here each half gets the samples' expected number
-//! and its part of the box. And features are bytes, so that all of a forest is 180 KB.
+//! and its part of the box. And features are bytes, so that all of a forest is 260 KB.
 //!
 //! It is poisoned slowly, if at all: who teaches is well-behaved, one sample a client and hour, a few a
 //! /24, one in [`GAP_RECORDS`] records or [`GAP_MS`].
@@ -125,7 +125,7 @@ impl<'m> Forest<'m> {
 
     /// Takes a sample into the window, and the oldest out of it.
     pub fn teach(&mut self, sample: &Features) {
-        if self.head.lessons >= self.window.len() as u64 {
+        if self.head.lessons >= MATURE.min(self.window.len() as u64) {
             let score = self.score(sample);
             let bin = ((score * BINS as f32) as usize).min(BINS - 1);
             self.head.scores[bin] = self.head.scores[bin].saturating_add(1);

@@ -49,15 +49,16 @@ impl Scorer {
 const fn text(threat: Threat) -> &'static [u8; COUNT] {
     match threat {
         // pace unserved missed probes, login_failures failure_share narrow hasty,
-        // sequential unpopular foreign refused, registrations contributions reservations heavy
-        Threat::ResourceExhaustion => b"++....?........+",
-        Threat::CredentialStuffing => b"?+..++?.........",
-        Threat::AccountCreation => b"?.....?.....+...",
-        Threat::Spamming => b"?.....?......+..",
-        Threat::Scalping => b"+.....?.......+.",
-        Threat::VulnerabilityScanning => b"?+++..?.........",
-        Threat::Scraping => b"?.....?+++......",
-        Threat::Bola => b"??....?++.++....",
+        // sequential unpopular foreign refused, registrations contributions reservations heavy;
+        // surprises: requests busiest misses logins, posts objects private volume
+        Threat::ResourceExhaustion => b"++....?........+++.....+",
+        Threat::CredentialStuffing => b"?+..++?............+....",
+        Threat::AccountCreation => b"?.....?.....+....+......",
+        Threat::Spamming => b"?.....?......+...+..+...",
+        Threat::Scalping => b"+.....?.......+..+......",
+        Threat::VulnerabilityScanning => b"?+++..?..........++.....",
+        Threat::Scraping => b"?.....?+++.......+...+.+",
+        Threat::Bola => b"??....?++.++.....+....+.",
     }
 }
 

@@ -2,6 +2,9 @@ use zerocopy::FromZeros;
 
 use super::*;
 
+/// Features in which a stranger is one.
+const STRANGE: usize = COUNT / 4;
+
 /// Numbers from 0 to 1.
 struct Random(u64);
 
@@ -20,14 +23,14 @@ impl Random {
     /// One of two kinds of clients.
     fn client(&mut self) -> Features {
         let kind = f32::from(u8::from(self.next() < 0.3));
-        core::array::from_fn(|f| self.normal(60.0 + 40.0 * kind + 5.0 * f as f32, 10.0))
+        core::array::from_fn(|f| self.normal(60.0 + 40.0 * kind + 3.0 * f as f32, 10.0))
     }
 
-    /// Somebody who is out of the ordinary in four features.
+    /// Somebody who is out of the ordinary in a quarter of the features.
     fn stranger(&mut self) -> Features {
         let mut features = self.client();
-        let first = (self.next() * 13.0) as usize;
-        for value in &mut features[first..first + 4] {
+        let first = (self.next() * (COUNT - STRANGE + 1) as f32) as usize;
+        for value in &mut features[first..first + STRANGE] {
             *value = self.normal(235.0, 10.0);
         }
         features
