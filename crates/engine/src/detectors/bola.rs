@@ -14,11 +14,12 @@ use std::sync::LazyLock;
 
 use super::scraping::{HASTY, NEW, OWN_LIST, SEQUENTIAL};
 use super::{Event, Odds};
+use crate::Threat;
 use crate::evidence::Ratios;
 use crate::facts::Facts;
 use crate::object::Visit;
 use crate::profiles::Feature;
-use crate::record::flags;
+use crate::record::{Method, flags};
 use crate::sources::Source;
 
 const NULL_SEQUENTIAL: f32 = 0.45;
@@ -38,6 +39,8 @@ const PACE: f32 = 0.15;
 const COLLECTS: f32 = 4.0;
 /// Up to so many times the null it weighs half: nobody is convicted of being twice as busy as most.
 const BUSY: f32 = 2.5;
+/// What is left of the evidence when an object that was refused is put there.
+const WROTE: f32 = 0.25;
 /// What an object of one's own says, nats.
 const OWN: f32 = -1.0;
 
@@ -49,12 +52,23 @@ static ODDS: LazyLock<[Odds; 3]> = LazyLock::new(|| {
 
 /// See [`super::Concerns`].
 pub fn concerns(facts: &Facts) -> bool {
-    facts.refused.is_some() || facts.visit.is_some()
+    facts.refused.is_some() || facts.visit.is_some() || writes(facts)
+}
+
+fn writes(facts: &Facts) -> bool {
+    facts.post && facts.accepted
 }
 
 /// See [`super::Observe`].
 pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
     let facts = event.facts;
+    if writes(facts) {
+        // Whoever looks whether it is there before it puts it there.
+        if event.record.method() == Method::Put && source.trail.has_seen(facts.path_key) {
+            source.walks[Threat::Bola as usize].fade(WROTE);
+        }
+        return None;
+    }
     if source.trail.step & NEW == 0 || event.users > 1 || event.established {
         return None;
     }

@@ -134,9 +134,14 @@ impl State {
         self.step & (AGAIN | SEQUENTIAL) == AGAIN | SEQUENTIAL
     }
 
+    /// It is one of the last objects.
+    pub fn has_seen(&self, key: u64) -> bool {
+        self.seen.contains(&tag(key))
+    }
+
     /// Remembers an object: 0 when it is one of the last, else [`NEW`].
     fn remember(&mut self, key: u64) -> u8 {
-        let tag = ((key >> 32) as u16).max(1);
+        let tag = tag(key);
         if self.seen.contains(&tag) {
             return 0;
         }
@@ -217,6 +222,11 @@ impl State {
         self.last_ms = now_ms;
         self.assets = 0;
     }
+}
+
+/// What is remembered of an object.
+fn tag(key: u64) -> u16 {
+    ((key >> 32) as u16).max(1)
 }
 
 /// See [`super::Concerns`].

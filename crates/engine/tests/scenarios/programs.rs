@@ -110,8 +110,13 @@ fn an_application_that_is_newer_than_its_interface() {
 
 #[test]
 fn what_is_looked_for_before_it_is_put_there() {
-    harmless(80, |n| {
-        let path = format!("/dav/notes-of-day-{}", n.div_ceil(2));
+    looked_for("/dav/notes-of-day-");
+    looked_for("/dav/");
+}
+
+fn looked_for(name: &str) {
+    harmless(400, |n| {
+        let path = format!("{name}{}", n.div_ceil(2));
         let hit = Hit {
             user_agent: "sync/3",
             flags: flags::AUTHORIZATION,
