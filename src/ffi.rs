@@ -11,6 +11,7 @@
 // NGINX keeps statuses, sizes and times in signed integers, and none of them comes near the sign.
 #![allow(clippy::cast_possible_wrap)]
 
+pub(crate) mod answer;
 pub(crate) mod body;
 pub(crate) mod clock;
 pub(crate) mod conf;

@@ -6,6 +6,8 @@
 //!    request is given a [`request_state::RequestState`]: application, address, [`client`],
 //!    and the entry of the denylist that it meets, if any. No lock is taken, nobody is waited for;
 //!    two look-ups read two words each. In `block` mode a denied request ends here.
+//!    What NGINX answers before that phase, `return` for example, a filter of response headers
+//!    ([`phases::answer`]) judges when the answer is about to be sent.
 //! 2. NGINX serves the request, however many internal redirects that takes. The state survives them.
 //!    When its body is read, a filter ([`ffi::body`]) looks for the account that it names.
 //! 3. **LOG** ([`phases::log`]). The finished request, an early error or a denied one included,

@@ -247,7 +247,7 @@ fn meet(entry: &DenyEntry, blocking: bool, worker: &Worker) -> (Option<Met>, Ver
 
 /// Whether NGINX gave up on the request before it looked for its location.
 #[inline]
-fn is_early(request: &Request<'_>) -> bool {
+pub(crate) fn is_early(request: &Request<'_>) -> bool {
     !request.was_located()
         || request.is_internal() && EARLY_ERRORS.contains(&request.error_status())
 }

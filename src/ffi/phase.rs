@@ -7,6 +7,7 @@ use ngx::ffi::{
     ngx_http_request_t, ngx_int_t,
 };
 
+use crate::ffi::answer;
 use crate::ffi::body;
 use crate::ffi::conf::Conf;
 use crate::ffi::guard::guarded;
@@ -21,6 +22,7 @@ pub(super) fn register(conf: &Conf<'_>) -> bool {
         (ngx_http_phases_NGX_HTTP_LOG_PHASE, Some(log_handler)),
     ];
     body::register();
+    answer::register();
     handlers.into_iter().all(|(phase, handler)| {
         // SAFETY: after the `http` block was read, `ctx` is its context and the core module's slot
         // holds its configuration with an array of handlers for each phase.

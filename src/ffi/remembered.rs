@@ -21,6 +21,13 @@ const _: () = assert!(align_of::<Remembered>() <= NGX_ALIGNMENT);
 const _: () = assert!(!core::mem::needs_drop::<Remembered>());
 
 impl Request<'_> {
+    /// Whether the module remembers the request, and no redirect cleared its context since.
+    #[inline]
+    pub(crate) fn is_known(&self) -> bool {
+        // SAFETY: as in state().
+        unsafe { !(*self.raw().ctx.add(module::context_index())).is_null() }
+    }
+
     /// What the module remembers of the request.
     pub(crate) fn state(&self) -> Option<&RequestState> {
         // SAFETY: the request's contexts have a slot for every http module; ours holds NULL or what

@@ -32,15 +32,20 @@ pub(crate) fn handle(request: &Request<'_>) -> Outcome {
 fn judge(request: &Request<'_>, worker: &Worker) -> Outcome {
     let Some(state) = RequestState::judge_here(request, worker) else { return Outcome::Pass };
     if state.verdict != Verdict::Passed || request.location_conf().identity.is_some() {
-        return act(request, state, worker);
+        return act(request, state, worker, false);
     }
     request.remember(state);
     Outcome::Pass
 }
 
-/// Does what there is to do about a request.
+/// Does what there is to do about a request. An answer that is on its way already is taken back.
 #[inline(never)]
-fn act(request: &Request<'_>, mut state: RequestState, worker: &Worker) -> Outcome {
+pub(crate) fn act(
+    request: &Request<'_>,
+    mut state: RequestState,
+    worker: &Worker,
+    answered: bool,
+) -> Outcome {
     let mut wait_ms = 0;
     if matches!(state.verdict, Verdict::Throttled | Verdict::ThrottledMonitor) {
         wait_ms = slow_down(&mut state, worker);
@@ -49,6 +54,9 @@ fn act(request: &Request<'_>, mut state: RequestState, worker: &Worker) -> Outco
         state.body = watch_body(request, worker);
     }
     request.remember(state);
+    if answered && matches!(state.verdict, Verdict::Denied | Verdict::Throttled) {
+        request.take_back_answer();
+    }
     match state.verdict {
         Verdict::Denied => {
             request.add_header("Cache-Control", "no-store");

@@ -22,9 +22,10 @@ type Head<'l> = Room<'l, RECORD_WORDS>;
 
 /// Pushes the record of a finished request into the worker's lane.
 ///
-/// A request that ended before the access phase (`return`, a rewrite, an error in the request
-/// line) is judged only now, by the location that it got to; the default server's when it got
-/// nowhere. It was not denied, but a source that was denied before does not feed the detectors.
+/// A request that ended before the access phase and without an answer that could be taken back (an error
+/// in the request line, `return 444`) is judged only now, by the location that it got to; the default
+/// server's when it got nowhere. It was not denied, but a source that was denied before does not feed the
+/// detectors.
 pub(crate) fn handle(request: &Request<'_>) {
     if !request.is_main() {
         return;

@@ -13,6 +13,8 @@
 
 #[path = "nginx/addresses.rs"]
 mod addresses;
+#[path = "nginx/answers.rs"]
+mod answers;
 #[path = "nginx/clock.rs"]
 mod clock;
 #[path = "nginx/command_line.rs"]
