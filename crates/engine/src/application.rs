@@ -6,7 +6,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 use crate::budget::{self, Breaker, Budget};
 use crate::engine::Engine;
 use crate::policy::Policy;
-use crate::record::{APPLICATION_MAX, RequestRecord};
+use crate::record::{APPLICATION_MAX, RecordHead, RequestRecord};
 use crate::source::network_of;
 use crate::tables::APPLICATIONS;
 
@@ -193,11 +193,13 @@ impl Engine<'_> {
 
     pub(crate) fn count_client(
         &mut self,
-        record: &RequestRecord<'_>,
+        head: &RecordHead,
+        network: u64,
         application: usize,
         denied: bool,
     ) {
-        self.budget(application).see(client_of(record), denied, record.head.time_ms);
+        let client = budget::client(head.application, network, head.fingerprint);
+        self.budget(application).see(client, denied, head.time_ms);
     }
 
     /// Whether the denial that a record gives reason to is beyond the budget of its application.
@@ -206,10 +208,12 @@ impl Engine<'_> {
         record: &RequestRecord<'_>,
         application: usize,
     ) -> bool {
-        let policy = self.policy(application, record.head.application);
+        let head = &record.head;
+        let network = network_of(head.address);
+        let client = budget::client(head.application, network, head.fingerprint);
+        let policy = self.policy(application, head.application);
         let (percent, floor) = (policy.budget_percent, policy.budget_floor);
-        let (tripped, now) =
-            self.budget(application).deny(client_of(record), percent, floor, record.head.time_ms);
+        let (tripped, now) = self.budget(application).deny(client, percent, floor, head.time_ms);
         if now {
             let statistics = &mut self.applications[application];
             statistics.trips += 1;
@@ -219,11 +223,16 @@ impl Engine<'_> {
     }
 
     /// Lets the breaker of an application close when it is time.
+    #[inline]
     pub(crate) fn recover(&mut self, application: usize, key: u64, now_ms: u64) {
         let at = application.min(self.budgets.len() - 1);
-        if !self.budgets[at].is_tripped() {
-            return;
+        if self.budgets[at].is_tripped() {
+            self.recover_at(at, application, key, now_ms);
         }
+    }
+
+    #[inline(never)]
+    fn recover_at(&mut self, at: usize, application: usize, key: u64, now_ms: u64) {
         let policy = self.policy(application, key);
         let (percent, learning_ms) = (policy.budget_percent, policy.learning_ms);
         if self.budgets[at].recover(percent, now_ms) {
@@ -252,10 +261,4 @@ impl Engine<'_> {
         let slot = self.applications.iter().position(|slot| slot.key == application)?;
         Some(self.budgets[slot.min(self.budgets.len() - 1)].share())
     }
-}
-
-/// The client that the circuit breaker counts.
-fn client_of(record: &RequestRecord<'_>) -> u64 {
-    let head = &record.head;
-    budget::client(head.application, network_of(head.address), head.fingerprint)
 }

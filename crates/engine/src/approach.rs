@@ -4,7 +4,8 @@
 use crate::engine::{Engine, source_hash};
 use crate::hash::combine;
 use crate::record::RecordHead;
-use crate::{Decision, RequestRecord, SourceKey};
+use crate::source::network_of;
+use crate::{Decision, RequestRecord, SourceKey, SourceKind};
 
 /// Records that are looked at together.
 pub const AHEAD: usize = 16;
@@ -28,6 +29,14 @@ pub(crate) struct Keys {
     /// Hashes of path and User-Agent, as they stand in the record.
     pub(crate) path: u64,
     pub(crate) agent: u64,
+    /// [`network_of`] its address.
+    pub(crate) network: u64,
+    /// Hash of application and path.
+    pub(crate) path_key: u64,
+    /// Slots where its session and its client were found to be.
+    pub(crate) near: [u32; 2],
+    /// Where what its path says was found to be.
+    pub(crate) target: u32,
 }
 
 impl Engine<'_> {
@@ -113,24 +122,41 @@ impl Engine<'_> {
     }
 
     /// Reads what the next few records will need, all of it before any of it is used, so that memory
-    /// answers for all of them at once instead of for one after another. Changes nothing; what it has
-    /// hashed it gives away.
+    /// answers for all of them at once instead of for one after another. What is found depends on what
+    /// was read before, so it goes step by step, and within a step nothing waits for what the step reads.
+    /// Changes nothing; what it has hashed and found it gives away.
     pub(crate) fn approach(&self, records: &[RequestRecord<'_>]) -> [Keys; AHEAD] {
         let mut all = [Keys::default(); AHEAD];
-        let mut read = 0;
+        let mut read = records.iter().fold(0, |read, record| {
+            let ends = [record.path.first(), record.user_agent.first(), record.user_agent.last()];
+            ends.into_iter().flatten().fold(read, |read, byte| read ^ u64::from(*byte))
+        });
         for (keys, record) in all.iter_mut().zip(records) {
             *keys = self.keys(record);
-            read ^= self.sources.approach(keys.session) ^ self.sources.approach(keys.client);
-            read ^= u64::from(self.singles.knows(keys.address));
-            read ^= self.targets.as_ref().map_or(0, |it| it.approach(keys.path, keys.agent));
-            let path_key = combine(record.head.application, record.head.path_hash);
-            read ^= self.served.approach(path_key) ^ self.objects.approach(combine(path_key, 0));
         }
-        for keys in &all[..records.len().min(AHEAD)] {
-            let address = if self.singles.knows(keys.address) { 0 } else { keys.address };
-            for key in [keys.session, keys.client, address] {
-                read ^= if key == 0 { 0 } else { self.sources.approach_record(key) };
+        let targets = self.targets.as_deref();
+        let known = &mut all[..records.len().min(AHEAD)];
+        for keys in known.iter() {
+            read ^= self.sources.approach(keys.session) ^ self.sources.approach(keys.client);
+            read ^= self.singles.approach(keys.address) ^ self.served.approach(keys.path_key);
+            read ^= targets.map_or(0, |targets| targets.approach(keys.path, keys.agent));
+        }
+        for keys in known.iter_mut() {
+            for (key, near) in [keys.session, keys.client].into_iter().zip(&mut keys.near) {
+                if key != 0 {
+                    let (found, slot) = self.sources.approach_record(key);
+                    (read, *near) = (read ^ found, slot);
+                }
             }
+            let (found, target) = targets.map_or((0, 0), |it| it.approach_target(keys.path));
+            (read, keys.target) = (read ^ found, target);
+            if !self.singles.knows(keys.address) {
+                read ^= self.sources.approach(keys.address);
+            }
+        }
+        for keys in known.iter() {
+            let object = targets.and_then(|it| it.number_of(keys.target)).unwrap_or(0);
+            read ^= self.objects.approach(combine(keys.path_key, object));
         }
         core::hint::black_box(read);
         all
@@ -138,11 +164,18 @@ impl Engine<'_> {
 
     fn keys(&self, record: &RequestRecord<'_>) -> Keys {
         let head = &record.head;
-        let key = |key| source_hash(head.application, key);
+        let network = network_of(head.address);
+        let key = |kind, network, discriminator| {
+            source_hash(head.application, SourceKey { kind, network, discriminator })
+        };
         Keys {
-            session: if head.session == 0 { 0 } else { key(SourceKey::session(head.session)) },
-            client: key(SourceKey::client(head.address, head.fingerprint)),
-            address: key(SourceKey::address(head.address)),
+            session: if head.session == 0 { 0 } else { key(SourceKind::Session, 0, head.session) },
+            client: key(SourceKind::Client, network, head.fingerprint),
+            address: key(SourceKind::Address, network, 0),
+            network,
+            path_key: combine(head.application, head.path_hash),
+            near: [u32::MAX; 2],
+            target: u32::MAX,
             path: self.config.seed.table(record.path),
             agent: self.config.seed.table(record.user_agent),
         }

@@ -289,7 +289,11 @@ impl Watch {
         }
         let null = (share * NULL_MARGIN).clamp(NULL.0, NULL.1);
         let drawn = (f32::from(self.minute_events), f32::from(self.minute_marked));
-        self.walks.step(&ratios(drawn, null, event.marked));
+        // The next mark is likelier under every alternative, so what is not marked takes from the walks; and
+        // from nothing, nothing can be taken.
+        if event.marked || !self.walks.is_zero() {
+            self.walks.step(&ratios(drawn, null, event.marked));
+        }
         self.events = self.events.saturating_add(1);
         self.minute_events = self.minute_events.saturating_add(1);
         if event.marked {

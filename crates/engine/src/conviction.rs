@@ -5,13 +5,14 @@ use crate::decision::{
     TRIPPED,
 };
 use crate::detectors;
-use crate::engine::{Engine, Slots};
+use crate::engine::Engine;
 use crate::evidence::Walks;
 use crate::fusion::{Fusion, Sensitivity};
 use crate::hash::combine;
 use crate::judgement::Passed;
 use crate::profiles::Feature;
 use crate::record::{RequestRecord, USER_AGENT_MAX};
+use crate::slots::Slots;
 use crate::sources::{Hold, Source, bit};
 use crate::tables::Suspect;
 use crate::{Decision, SourceKind, Threat};

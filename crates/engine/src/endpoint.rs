@@ -11,7 +11,7 @@
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::hash::combine;
-use crate::path::{MAX_SEGMENTS, extension};
+use crate::path::{MAX_SEGMENTS, Path, extension};
 use crate::target::{Step, Target};
 use crate::token::Token;
 
@@ -92,7 +92,7 @@ impl<'m> Endpoints<'m> {
     pub fn resolve(
         &mut self,
         application: u64,
-        target: &Target,
+        (target, raw): (&mut Target, &[u8]),
         served: Option<u64>,
         now_ms: u64,
     ) -> Resolved {
@@ -109,8 +109,10 @@ impl<'m> Endpoints<'m> {
             parent = self.find(application);
         }
         let steps = target.steps();
-        for (depth, step) in steps.iter().enumerate() {
-            let found = self.child(at.template, step.class, step.name);
+        let depths = steps.len();
+        for (depth, step) in steps.iter_mut().enumerate() {
+            let key = step.key(at.template, child_key);
+            let found = Found { key, index: self.find(key) };
             let above = core::mem::replace(&mut parent, found.index);
             let literal = step.class == Token::Literal;
             let leads =
@@ -121,7 +123,7 @@ impl<'m> Endpoints<'m> {
                 at = at.step(found.key, true, !literal);
                 match served {
                     Some(source) => self.count(index, from, source, now_ms),
-                    None if literal && depth + 1 == steps.len() => {
+                    None if literal && depth + 1 == depths => {
                         at.siblings = self.siblings(from, step.extension, false);
                     }
                     None => {}
@@ -131,12 +133,9 @@ impl<'m> Endpoints<'m> {
             at.siblings = 0;
             at = match (step.class, served) {
                 (Token::Literal, _) => {
-                    self.literal((at, above), found, (target, step), served, now_ms)
+                    self.literal((at, above), found, (step, raw), served, now_ms)
                 }
-                (class, Some(source)) => {
-                    let name = extension(target.text(step)).1;
-                    self.visit(at, found, class, name, source, now_ms)
-                }
+                (class, Some(source)) => self.visit(at, found, (class, step, raw), source, now_ms),
                 (_, None) => Self::lookup(at, found, true),
             };
             if !at.known && served.is_none() {
@@ -163,7 +162,7 @@ impl<'m> Endpoints<'m> {
         &mut self,
         (at, above): (Resolved, Option<usize>),
         found: Found,
-        (target, step): (&Target, &Step),
+        (step, raw): (&Step, &[u8]),
         served: Option<u64>,
         now_ms: u64,
     ) -> Resolved {
@@ -173,10 +172,7 @@ impl<'m> Endpoints<'m> {
         if fanned_out && !established {
             let any = self.child(at.template, Token::Variable, step.extension);
             return match served {
-                Some(source) => {
-                    let ext = extension(target.text(step)).1;
-                    self.visit(at, any, Token::Variable, ext, source, now_ms)
-                }
+                Some(source) => self.visit(at, any, (Token::Variable, step, raw), source, now_ms),
                 None => Self::lookup(at, any, true),
             };
         }
@@ -186,9 +182,7 @@ impl<'m> Endpoints<'m> {
             _ => self.siblings(at.template, step.extension, served.is_some()),
         };
         let next = match served {
-            Some(source) => {
-                self.visit(at, found, Token::Literal, target.text(step), source, now_ms)
-            }
+            Some(source) => self.visit(at, found, (Token::Literal, step, raw), source, now_ms),
             None => Self::lookup(at, found, false),
         };
         Resolved { siblings, ..next }
@@ -208,17 +202,18 @@ impl<'m> Endpoints<'m> {
         &mut self,
         at: Resolved,
         found: Found,
-        class: Token,
-        name: &[u8],
+        (class, step, raw): (Token, &Step, &[u8]),
         source: u64,
         now_ms: u64,
     ) -> Resolved {
         let object = class != Token::Literal;
         let known = at.known && found.index.is_some();
-        let slot = match found.index {
-            Some(index) => Some(index),
-            None => self.create(at.template, found.key, class, name, now_ms),
-        };
+        let slot = found.index.or_else(|| {
+            let path = Path::new(raw);
+            let text = step.text(&path);
+            let name = if object { extension(text).1 } else { text };
+            self.create(at.template, found.key, class, name, now_ms)
+        });
         let Some(slot) = slot else { return Resolved { known: false, object, ..at } };
         self.count(slot, at.template, source, now_ms);
         at.step(found.key, known, object)
@@ -314,7 +309,7 @@ impl<'m> Endpoints<'m> {
     }
 
     fn child(&self, parent: u64, class: Token, name: u64) -> Found {
-        let key = combine(combine(parent, class as u64), name).max(1);
+        let key = child_key(parent, class, name);
         Found { key, index: self.find(key) }
     }
 
@@ -358,6 +353,11 @@ impl<'m> Endpoints<'m> {
 struct Found {
     key: u64,
     index: Option<usize>,
+}
+
+/// The key of a child of a node.
+fn child_key(parent: u64, class: Token, name: u64) -> u64 {
+    combine(combine(parent, class as u64), name).max(1)
 }
 
 fn class_name(class: u8) -> &'static str {

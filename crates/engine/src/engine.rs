@@ -10,18 +10,17 @@ use crate::detectors::patterns::Patterns;
 use crate::detectors::vulnerability_scanning::Contact;
 use crate::detectors::{DETECTORS, Event};
 use crate::endpoint::Endpoints;
-use crate::evidence::{Ratios, Walks, decay};
-use crate::facts::Facts;
-use crate::fusion::Sensitivity;
+use crate::evidence::Ratios;
+use crate::facts::{Facts, Standing};
 use crate::hash::combine;
 use crate::learned::forest::Forest;
 use crate::object::Objects;
 use crate::policy::Config;
 use crate::profiles::{Count, Habits, Profile};
 use crate::record::{RequestRecord, Verdict};
-use crate::role::Role;
+use crate::role::{self, Role};
 use crate::sketch::SourceSketch;
-use crate::sources::{Hold, Singles, Sources};
+use crate::sources::{Singles, Sources};
 use crate::tables::{APPLICATIONS, Header, Suspect, Tables};
 use crate::target::{Target, Targets};
 use crate::{Decision, Incident, SourceKey, SourceKind};
@@ -151,123 +150,56 @@ impl<'m> Engine<'m> {
         if verdict != Verdict::Passed || allowed || own {
             let passed = matches!(verdict, Verdict::Passed | Verdict::Bypassed | Verdict::Allowed);
             let denied = own || !passed;
-            self.count_client(record, application, denied);
+            self.count_client(head, keys.network, application, denied);
             return;
         }
         self.advance(application, now_ms, ready, tripped);
-        let slots = self.slots(record, keys);
-        let mut held = false;
-        let mut spared = false;
-        slots.all().for_each(|slot| {
-            let before_ms = self.sources.get(slot).last_ms;
-            if self.arrive(slot, now_ms) {
-                held = true;
-                self.not_enforced(slot, before_ms, now_ms);
-            }
-            spared |= self.sources.get(slot).is(Hold::Spared, now_ms);
-        });
-        self.count_client(record, application, held || spared);
+        let mut slots = self.slots(head, keys);
+        let (held, spared) = self.arrive(&slots, now_ms);
+        self.count_client(head, keys.network, application, held || spared);
         if held {
             self.count_convicted(slots.address);
             return;
         }
-        self.inherit(slots);
-        let pair = [slots.client, slots.address];
+        self.inherit(&slots);
         let mut targets = self.targets.take().unwrap_or_default();
         let said = targets.said(record, keys, &self.patterns, self.config.seed);
-        let mut standing = self.standing(record, &said, pair, ready);
-        standing.learned_ms = self.applications[application].first_ms + learning_ms / 2;
-        if let Some(session) = slots.session {
-            standing.teaches &=
-                self.sources.get(session).peak() < Sensitivity::Normal.threshold() / 2.0;
-        }
-        let facts = self.facts(record, said, keys.address, pair, standing);
-        self.targets = Some(targets);
-        let Some(mut facts) = facts else { return };
-        facts.null = self.null(&facts, application, now_ms, ready);
-        let count = facts.count(record);
-        slots.all().for_each(|slot| self.observe(slot, record, &facts, &count));
-        self.reconsider(slots.client, application, now_ms, standing.teaches);
-        self.vouch(slots);
-        self.learn(slots, record, &facts, application, ready);
-        if let Some(decision) = self.convict(slots, record, &facts, application) {
-            self.unlearn(slots, application, now_ms);
-            decisions.push(decision);
-        }
-        slots.all().for_each(|slot| self.sources.weigh(slot, now_ms));
-    }
-
-    /// Counts a request of somebody who is denied towards the address.
-    fn count_convicted(&mut self, address: Option<usize>) {
-        if let Some(address) = address {
-            let address = self.sources.get_mut(address);
-            address.convicted_requests = address.convicted_requests.saturating_add(1);
-        }
-    }
-
-    /// The sources that a record belongs to, made if they are new.
-    fn slots(&mut self, record: &RequestRecord<'_>, keys: &Keys) -> Slots {
-        let head = &record.head;
-        let mut touch = |hash: u64, key: SourceKey| {
-            self.sources.touch(hash, key, head.application, head.time_ms)
-        };
-        let session = (head.session != 0)
-            .then(|| touch(keys.session, SourceKey::session(head.session)))
-            .flatten();
-        let client = touch(keys.client, SourceKey::client(head.address, head.fingerprint));
-        let address = self.address(head, keys, client);
-        Slots { session, client, address, address_key: keys.address }
-    }
-
-    /// Brings a source up to the time of a record; true when it is denied.
-    fn arrive(&mut self, slot: usize, now_ms: u64) -> bool {
-        let source = self.sources.get_mut(slot);
-        source.requests = source.requests.saturating_add(1);
-        if source.is(Hold::Held, now_ms) {
-            source.last_ms = source.last_ms.max(now_ms);
-            return true;
-        }
-        let elapsed_ms = now_ms.saturating_sub(source.last_ms);
-        let mut factor = if elapsed_ms > 60_000 { decay(elapsed_ms) } else { 1.0 };
-        if source.denied_until_ms != 0 && source.denied_until_ms <= now_ms {
-            // Served its time: half of the evidence stays, so that more of the same is soon known.
-            source.denied_until_ms = 0;
-            source.would_deny = 0;
-            factor *= 0.5;
-        }
-        if factor < 1.0 {
-            source.walks.iter_mut().for_each(|walks| walks.fade(factor));
-        }
-        false
-    }
-
-    /// A new client of an address against which evidence stands does not start from zero: changing
-    /// the fingerprint does not wash it off. It starts at no more than suspicion. The same holds for a
-    /// new session of a client that nobody else uses.
-    fn inherit(&mut self, slots: Slots) {
-        let Some(client) = slots.client else { return };
-        if let Some(address) = slots.address {
-            self.inherit_from(client, address);
-        }
-        if let Some(session) = slots.session {
-            if self.sources.get(client).others(self.sources.get(session).key) == 0 {
-                self.inherit_from(session, client);
-            }
-        }
-    }
-
-    fn inherit_from(&mut self, new: usize, from: usize) {
-        let from = self.sources.get(from);
-        if from.convictions == 0 || self.sources.get(new).requests != 1 {
+        let role = role::of_record(record, said.target.role);
+        if role == Role::Ignore {
+            self.targets = Some(targets);
             return;
         }
-        let ceiling = Sensitivity::Normal.threshold() / 2.0;
-        let inherited = from.walks.map(|walks| walks.values().map(|walk| walk.min(ceiling)));
-        self.sources.get_mut(new).walks = inherited.map(Walks::at);
+        let learned_ms = self.applications[application].first_ms + learning_ms / 2;
+        let standing = Standing { ready, learned_ms, ..self.standing(record, &said, &slots) };
+        let mut facts = self.facts(record, said, keys, &slots, standing, role);
+        self.targets = Some(targets);
+        facts.null = self.null(&facts, application, now_ms, ready);
+        let count = facts.count(record);
+        for at in 0..slots.count {
+            slots.peaks[at] = self.observe(slots.there[at], record, &facts, &count);
+        }
+        self.reconsider(&slots, application, now_ms, standing.teaches);
+        self.vouch(&slots);
+        self.learn(&slots, record, &facts, application, ready);
+        let decision = self.convict(&slots, record, &facts, application);
+        if decision.is_some() {
+            self.unlearn(&slots, application, now_ms);
+            self.look(&mut slots);
+        }
+        decisions.extend(decision);
+        for (&slot, &peak) in slots.all().iter().zip(&slots.peaks) {
+            self.sources.weigh_at(slot, now_ms, peak);
+        }
     }
 
-    /// Takes the record into the evidence of one source.
-    fn observe(&mut self, slot: usize, record: &RequestRecord<'_>, facts: &Facts, count: &Count) {
+    /// Takes the record into the evidence of one source; the highest walk that it has then, nats.
+    fn observe(
+        &mut self,
+        slot: usize,
+        record: &RequestRecord<'_>,
+        facts: &Facts,
+        count: &Count,
+    ) -> f32 {
         let source = self.sources.get_mut(slot);
         let gap_ms = record.head.time_ms.saturating_sub(source.last_ms);
         source.last_ms = source.last_ms.max(record.head.time_ms);
@@ -279,7 +211,7 @@ impl<'m> Engine<'m> {
         let client = source.kind == SourceKind::Client as u8;
         let new_objects =
             if client { source.activity.count(count) } else { source.activity.count_part(count) };
-        let null = self.habits.null_for(&source.activity, facts.null, facts.habit());
+        let null = self.habits.null_for(&source.activity, facts.null, facts.habit);
         let users = source.effective_users();
         let veteran = source.first_ms <= facts.learned_ms;
         let event = Event {
@@ -302,10 +234,11 @@ impl<'m> Engine<'m> {
             }
         }
         source.posts.other(facts);
-        if evidence > 0.0 && source.peak() >= SUSPECT {
-            let key = source.key;
+        let (key, peak) = (source.key, source.peak());
+        if evidence > 0.0 && peak >= SUSPECT {
             conviction::keep_exemplar(self.suspects, key, record, evidence);
         }
+        peak
     }
 
     /// The explanation of a decision, while it is kept.
@@ -337,27 +270,9 @@ impl<'m> Engine<'m> {
 
     /// The template of a path as people write it, for explanations.
     pub fn template(&mut self, application: u64, path: &[u8]) -> String {
-        let target = Target::plain(path, self.config.seed);
-        let resolved = self.endpoints.resolve(application, &target, None, 0);
+        let mut target = Target::plain(path, self.config.seed);
+        let resolved = self.endpoints.resolve(application, (&mut target, path), None, 0);
         self.endpoints.describe(resolved.template)
-    }
-}
-
-/// The slots of the sources that a record belongs to; those that found no place are `None`.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Slots {
-    pub(crate) session: Option<usize>,
-    pub(crate) client: Option<usize>,
-    /// Not there either while its client stands for it: [`crate::sources::Singles`].
-    pub(crate) address: Option<usize>,
-    /// Hash of the address.
-    pub(crate) address_key: u64,
-}
-
-impl Slots {
-    /// Those that there are, the narrowest first.
-    pub(crate) fn all(self) -> impl Iterator<Item = usize> {
-        self.session.into_iter().chain(self.client).chain(self.address)
     }
 }
 

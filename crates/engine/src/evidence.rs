@@ -70,10 +70,19 @@ impl Walks {
 
     /// The highest of all walks, nats.
     pub fn peak_of(all: &[Self; 8]) -> f32 {
-        let highest = |top: [u16; ALTERNATIVES], walks: &Self| {
-            core::array::from_fn(|m| top[m].max(walks.0[m]))
-        };
-        Self(all.iter().fold([0; ALTERNATIVES], highest)).peak()
+        // In whole registers: this is asked of every source of every record.
+        let lanes: [[u16; 8]; ALTERNATIVES] = zerocopy::transmute!(*all);
+        let any = lanes.iter().flatten().fold(0, |any, &value| any | value);
+        if any == 0 {
+            return 0.0;
+        }
+        let [mut top, rest @ ..] = lanes;
+        for lane in rest {
+            for (top, value) in top.iter_mut().zip(lane) {
+                *top = (*top).max(value);
+            }
+        }
+        f32::from(top.into_iter().fold(0, u16::max)) / STEPS
     }
 
     /// Whether the evidence is at least `nats`: it is never more than the peak, which costs no logarithm.

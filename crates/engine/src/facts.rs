@@ -3,6 +3,7 @@
 mod member;
 mod standing;
 
+use crate::approach::Keys;
 use crate::detectors;
 use crate::detectors::credential_stuffing::{self, Answers, Login};
 use crate::detectors::vulnerability_scanning::{self, Contact, is_miss};
@@ -10,9 +11,10 @@ use crate::endpoint::Resolved;
 use crate::engine::Engine;
 use crate::hash::combine;
 use crate::object::{self, Visit};
-use crate::path::Path;
+use crate::profiles::Feature;
 use crate::record::{Method, RecordHead, RequestRecord, flags};
-use crate::role::{self, Role};
+use crate::role::{self, Looks, Role};
+use crate::slots::Slots;
 use crate::target::Said;
 
 use member::Attempt;
@@ -68,6 +70,10 @@ pub struct Facts {
     pub new_client: bool,
     /// Monotonic milliseconds when half of the learning was done.
     pub learned_ms: u64,
+    /// The object that was asked for, if it is private or may be.
+    pub private_object: Option<u64>,
+    /// The feature of a habit that the record belongs to, and its template.
+    pub habit: (Feature, u64),
     /// The detectors that it concerns: a bit for each threat.
     pub threats: u8,
     /// The null of the habit that the record belongs to, and that of the application.
@@ -76,33 +82,34 @@ pub struct Facts {
 
 impl Engine<'_> {
     /// What happened, from the record and what is known of the application. A source that is not
-    /// suspicious teaches. `None` for endpoints that are not judged.
+    /// suspicious teaches.
     pub(crate) fn facts(
         &mut self,
         record: &RequestRecord<'_>,
         mut said: Said<'_>,
-        address: u64,
-        slots: [Option<usize>; 2],
+        keys: &Keys,
+        slots: &Slots,
         standing: Standing,
-    ) -> Option<Facts> {
-        let head = &record.head;
-        let role = role::of_record(record, said.target.role);
-        if role == Role::Ignore {
-            return None;
-        }
-        let path_key = combine(head.application, head.path_hash);
+        role: Role,
+    ) -> Facts {
+        let (head, address, path_key) = (&record.head, keys.address, keys.path_key);
+        let slots = [slots.client, slots.address];
         let served = (200..300).contains(&head.status) || head.status == 304;
         let teacher = (served && standing.teaches).then_some(address);
-        let endpoint = self.endpoints.resolve(head.application, said.target, teacher, head.time_ms);
-        let contact = self.contact(record, &mut said, &endpoint, address, standing);
+        let endpoint = self.endpoints.resolve(
+            head.application,
+            (said.target, record.path),
+            teacher,
+            head.time_ms,
+        );
+        let contact = self.contact(record, &mut said, &endpoint, keys, standing);
         let target = &*said.target;
-        let path = &target.path;
-        let (login, login_outage) = self.login(record, path, role, address, standing);
-        let page = role::is_page(record, path);
+        let (login, login_outage) = self.login(record, target.looks, role, keys, standing);
+        let page = role::is_page(record, target.looks);
         let hasty_form = self.hasty_form(record, role, page, slots);
         let accepted = accepted(record, role);
         let attempt = Attempt { role, login, accepted, hasty_form };
-        let interface = role::is_interface(path);
+        let interface = target.looks.is_interface();
         let member =
             if login_outage { None } else { self.member(record, slots, attempt, interface) };
         let read = record.method() == Method::Get && !matches!(role, Role::Static | Role::Login);
@@ -110,7 +117,7 @@ impl Engine<'_> {
             if read { object::number(target.number, record.query, &endpoint) } else { None };
         let collected = read && (endpoint.object || page || number.is_some());
         let visit =
-            (collected && served).then(|| self.visit(record, &endpoint, number, address, standing));
+            (collected && served).then(|| self.visit(record, &endpoint, number, keys, standing));
         // What was served to others and now fails, fails for everybody.
         let refused = collected
             && endpoint.object
@@ -143,29 +150,32 @@ impl Engine<'_> {
             listed: standing.listed && !record.has(flags::REFERER),
             new_client: standing.new_client,
             learned_ms: standing.learned_ms,
+            private_object: None,
+            habit: (Feature::Requests, 0),
             threats: 0,
             null: None,
         };
+        facts.private_object = facts.find_private_object();
+        facts.habit = facts.find_habit();
         facts.threats = detectors::concerned(&facts);
-        Some(facts)
+        facts
     }
 
     /// What a request says about logging in, and whether that fails for people, too.
     fn login(
         &mut self,
         record: &RequestRecord<'_>,
-        path: &Path,
+        looks: Looks,
         role: Role,
-        address: u64,
+        keys: &Keys,
         standing: Standing,
     ) -> (Login, bool) {
         if !credential_stuffing::concerns(record, role) {
             return (Login::None, false);
         }
-        let path_key = combine(record.head.application, record.head.path_hash);
-        let answers = login_slot(self.logins, path_key);
+        let (address, answers) = (keys.address, login_slot(self.logins, keys.path_key));
         let vouched = standing.vouched;
-        let login = credential_stuffing::classify(record, path, answers, address, vouched);
+        let login = credential_stuffing::classify(record, looks, answers, address, vouched);
         (login, answers.outage())
     }
 
@@ -176,13 +186,12 @@ impl Engine<'_> {
         record: &RequestRecord<'_>,
         endpoint: &Resolved,
         number: Option<u64>,
-        address: u64,
+        keys: &Keys,
         standing: Standing,
     ) -> Visit {
         let head = &record.head;
-        let path_key = combine(head.application, head.path_hash);
-        let key = combine(path_key, number.unwrap_or(0));
-        let owner = owner(record, address);
+        let key = combine(keys.path_key, number.unwrap_or(0));
+        let owner = owner(record, keys.address);
         let teaches = (standing.teaches, standing.teaches && standing.binds);
         let visit = self.objects.visit(endpoint.group, key, number, owner, teaches, head.time_ms);
         if standing.ready { visit } else { Visit { popularity: 0.0, warm: false, ..visit } }
@@ -220,13 +229,12 @@ impl Engine<'_> {
         record: &RequestRecord<'_>,
         said: &mut Said<'_>,
         endpoint: &Resolved,
-        address: u64,
+        keys: &Keys,
         standing: Standing,
     ) -> Contact {
-        let head = &record.head;
-        let path_key = combine(head.application, head.path_hash);
-        let miss =
-            is_miss(head.status).then(|| said.target.missed(&self.patterns, self.config.seed));
+        let (head, address, path_key) = (&record.head, keys.address, keys.path_key);
+        let miss = is_miss(head.status)
+            .then(|| said.target.missed(record.path, &self.patterns, self.config.seed));
         let context = vulnerability_scanning::Context {
             patterns: &self.patterns,
             attack: said.target.attack || said.query || said.agent.attack,
@@ -245,7 +253,7 @@ impl Engine<'_> {
         };
         let missed_key = context.missed_key;
         let contact =
-            vulnerability_scanning::classify(&context, record, &said.target.path, endpoint);
+            vulnerability_scanning::classify(&context, record, said.target.looks, endpoint);
         // A name that only attacks use does not become harmless because many attack.
         let taught = if matches!(contact, Contact::Probe | Contact::Payload) {
             standing.vouched

@@ -4,11 +4,12 @@
 use crate::conviction::{self, Case};
 use crate::decision::{CRAWLER, ESTABLISHED, SHARED_ADDRESS, SPREAD, VETERAN};
 use crate::detectors::patterns::declares_crawler;
-use crate::engine::{Engine, Slots};
+use crate::engine::Engine;
 use crate::facts::Facts;
 use crate::fusion::{Fusion, Sensitivity};
 use crate::policy::{Policy, Reaction};
 use crate::record::RequestRecord;
+use crate::slots::Slots;
 use crate::sources::{ASKED_VOUCHED, Hold, bit};
 use crate::{Action, Decision, SourceKind};
 
@@ -63,18 +64,22 @@ impl Engine<'_> {
     /// have done.
     pub(crate) fn convict(
         &mut self,
-        slots: Slots,
+        slots: &Slots,
         record: &RequestRecord<'_>,
         facts: &Facts,
         application: usize,
     ) -> Option<Decision> {
         let lowest = Sensitivity::Paranoid.threshold();
-        let passes = |slot: usize| self.sources.get(slot).may_reach(lowest);
-        if !slots.all().any(passes) {
+        let models = Sensitivity::Normal.threshold() / 8.0;
+        if !slots.peaks.iter().any(|peak| *peak + models >= lowest) {
+            return None;
+        }
+        if !slots.all().iter().any(|&slot| self.sources.get(slot).may_reach(lowest)) {
             return None;
         }
         let (now_ms, address) = (record.head.time_ms, record.head.address);
-        let graced = slots.all().fold(0, |mask, slot| mask | self.sources.get(slot).grace(now_ms));
+        let graced =
+            slots.all().iter().fold(0, |mask, &slot| mask | self.sources.get(slot).grace(now_ms));
         self.count_would_deny(slots, application, record.head.application, graced);
         let (slot, passed) =
             self.narrowest(slots, application, record.head.application, graced, None)?;
@@ -94,8 +99,8 @@ impl Engine<'_> {
             return None;
         }
         let others = slots.address.map_or(0, |at| self.sources.get(at).others(source.key));
-        let null = self.habits.null_for(&source.activity, facts.null, facts.habit());
-        let learned = null.map(|null| (facts.habit().0, null));
+        let null = self.habits.null_for(&source.activity, facts.null, facts.habit);
+        let learned = null.map(|null| (facts.habit.0, null));
         let profile = &self.profiles[application.min(self.profiles.len() - 1)];
         let veteran = profile.version() != 0 && source.first_ms <= facts.learned_ms;
         let crawler = facts.polite || declares_crawler(record.user_agent);
@@ -107,8 +112,17 @@ impl Engine<'_> {
             (VETERAN, veteran),
         ];
         let considered = considered.into_iter().filter(|it| it.1).fold(0, |bits, it| bits | it.0);
-        let case =
-            Case { slot, passed, application, slots, others, action, tripped, learned, considered };
+        let case = Case {
+            slot,
+            passed,
+            application,
+            slots: *slots,
+            others,
+            action,
+            tripped,
+            learned,
+            considered,
+        };
         Some(conviction::decide(self, record, &case))
     }
 
@@ -117,7 +131,7 @@ impl Engine<'_> {
     /// behaves is there.
     fn narrowest(
         &self,
-        slots: Slots,
+        slots: &Slots,
         application: usize,
         key: u64,
         graced: u8,
@@ -161,10 +175,10 @@ impl Engine<'_> {
     }
 
     /// Counts the source that each sensitivity would deny now, if it denied none of the record's before.
-    fn count_would_deny(&mut self, slots: Slots, application: usize, key: u64, graced: u8) {
+    fn count_would_deny(&mut self, slots: &Slots, application: usize, key: u64, graced: u8) {
         for sensitivity in Sensitivity::ALL {
             let flag = 1 << sensitivity as u8;
-            if slots.all().any(|slot| self.sources.get(slot).would_deny & flag != 0) {
+            if slots.all().iter().any(|&slot| self.sources.get(slot).would_deny & flag != 0) {
                 continue;
             }
             let found = self.narrowest(slots, application, key, graced, Some(sensitivity));
@@ -177,11 +191,11 @@ impl Engine<'_> {
 
     /// A client that behaves becomes one of the users of its address, a session one of its client's;
     /// a session remembers the addresses that it came from.
-    pub(crate) fn vouch(&mut self, slots: Slots) {
+    pub(crate) fn vouch(&mut self, slots: &Slots) {
         let Some(client) = slots.client else { return };
         let source = self.sources.get_mut(client);
         let client_bit = bit(source.key);
-        if source.is_vouched() {
+        if source.is_vouched_at(slots.client_peak()) {
             source.asked |= ASKED_VOUCHED;
             if let Some(address) = slots.address {
                 self.sources.get_mut(address).users |= client_bit;
@@ -189,7 +203,7 @@ impl Engine<'_> {
         }
         if let Some(session) = slots.session.map(|slot| self.sources.get_mut(slot)) {
             session.users |= bit(slots.address_key);
-            if session.is_vouched() {
+            if session.is_vouched_at(slots.session_peak()) {
                 let session_bit = bit(session.key);
                 self.sources.get_mut(client).users |= session_bit;
             }

@@ -20,6 +20,7 @@ use crate::detectors::Measure;
 use crate::engine::{Engine, source_hash};
 use crate::fusion::{Fusion, Sensitivity};
 use crate::profiles::Profile;
+use crate::slots::Slots;
 use crate::sources::Source;
 use crate::{SourceKey, SourceKind, Threat};
 
@@ -104,7 +105,7 @@ impl Source {
 
     /// Whether [`Self::reach`] is at least `nats`; nearly nobody's evidence is anywhere near.
     pub(crate) fn may_reach(&self, nats: f32) -> bool {
-        self.peak() + Sensitivity::Normal.threshold() / 8.0 >= nats && self.reach() >= nats
+        self.reach() >= nats
     }
 }
 
@@ -135,16 +136,16 @@ impl Engine<'_> {
     /// forest, unless the record's sources are under suspicion.
     pub(crate) fn reconsider(
         &mut self,
-        client: Option<usize>,
+        slots: &Slots,
         application: usize,
         now_ms: u64,
         teaches: bool,
     ) {
         self.forest.count_record();
-        let Some(slot) = client else { return };
+        let Some(slot) = slots.client else { return };
         let source = self.sources.get_mut(slot);
         let checkpoint = is_checkpoint(source.requests);
-        if !checkpoint && source.peak() < NEAR * Sensitivity::Normal.threshold() {
+        if !checkpoint && slots.client_peak() < NEAR * Sensitivity::Normal.threshold() {
             return;
         }
         let models = self.config.models;

@@ -2,13 +2,14 @@
 
 use crate::detectors::credential_stuffing::Login;
 use crate::detectors::vulnerability_scanning::is_miss;
-use crate::engine::{Engine, Slots};
+use crate::engine::Engine;
 use crate::facts::Facts;
 use crate::fusion::Sensitivity;
 use crate::hash::combine;
 use crate::profiles::{Count, Feature, Profile};
 use crate::record::{NO_UPSTREAM, RequestRecord};
 use crate::role::Role;
+use crate::slots::Slots;
 use crate::target::Target;
 
 /// Nothing is learned for this long after an event of an attack from many sources.
@@ -18,14 +19,16 @@ impl Facts {
     /// What the record adds to the day of a source.
     pub(crate) fn count(&self, record: &RequestRecord<'_>) -> Count {
         let head = &record.head;
+        let chance = combine(head.time_ms ^ head.fingerprint, self.path_key);
+        let upstream_ms = if head.upstream_ms == NO_UPSTREAM { 0 } else { head.upstream_ms };
         let mut count = Count {
             now_ms: head.time_ms,
             template: self.template,
-            private_object: self.private_object(),
+            private_object: self.private_object,
             miss: is_miss(head.status),
-            upstream_ms: if head.upstream_ms == NO_UPSTREAM { 0 } else { head.upstream_ms },
-            bytes: head.response_bytes,
-            chance: combine(head.time_ms ^ head.fingerprint, self.path_key),
+            upstream: Count::part::<100>(u64::from(upstream_ms), chance),
+            volume: Count::part::<8192>(head.response_bytes, chance),
+            chance,
             ..Count::default()
         };
         let published = |role| self.role == role && self.post && self.accepted;
@@ -37,20 +40,17 @@ impl Facts {
         count
     }
 
-    /// The object that was asked for, if it is private or may be.
-    pub(crate) fn private_object(&self) -> Option<u64> {
+    /// [`Self::private_object`].
+    pub(crate) fn find_private_object(&self) -> Option<u64> {
         let visit = self.visit?;
         let may_be = self.authenticated && visit.id.is_some() && !visit.public;
-        (visit.private || visit.sealed || may_be)
-            .then(|| combine(self.path_key, visit.id.unwrap_or(0)))
+        (visit.private || visit.sealed || may_be).then_some(visit.key)
     }
 
-    /// The feature of a habit that the record belongs to, and its template.
-    pub(crate) fn habit(&self) -> (Feature, u64) {
+    /// [`Self::habit`], once the private object is known.
+    pub(crate) fn find_habit(&self) -> (Feature, u64) {
         match self.visit {
-            Some(visit) if self.private_object().is_some() => {
-                (Feature::PrivateObjects, visit.group)
-            }
+            Some(visit) if self.private_object.is_some() => (Feature::PrivateObjects, visit.group),
             _ if self.role == Role::Content && self.post && self.accepted => {
                 (Feature::Posts, self.template)
             }
@@ -73,8 +73,8 @@ impl Engine<'_> {
     /// What clients do at most in a day on the template of a path: posts, or private objects of its
     /// group. None while too little is known.
     pub fn normal(&mut self, application: u64, feature: Feature, path: &[u8]) -> Option<f32> {
-        let target = Target::plain(path, self.config.seed);
-        let resolved = self.endpoints.resolve(application, &target, None, 0);
+        let mut target = Target::plain(path, self.config.seed);
+        let resolved = self.endpoints.resolve(application, (&mut target, path), None, 0);
         let template = match feature {
             Feature::PrivateObjects => resolved.group,
             _ => resolved.template,
@@ -112,7 +112,7 @@ impl Engine<'_> {
         now_ms: u64,
         ready: bool,
     ) -> Option<(f32, f32)> {
-        let (feature, template) = facts.habit();
+        let (feature, template) = facts.habit;
         let habit = self.habits.null(feature, template, now_ms, ready)?;
         Some((habit, self.profile_mut(application).null(feature)))
     }
@@ -121,7 +121,7 @@ impl Engine<'_> {
     /// normal of its own.
     pub(crate) fn learn(
         &mut self,
-        slots: Slots,
+        slots: &Slots,
         record: &RequestRecord<'_>,
         facts: &Facts,
         application: usize,
@@ -137,22 +137,22 @@ impl Engine<'_> {
         let source = self.sources.get_mut(client);
         // A sample moves on while nothing is certain: what is normal would else be cut off where
         // suspicion begins.
-        let trusted = source.is_vouched()
-            || (source.activity.is_sample()
-                && source.peak() < Sensitivity::Normal.threshold() / 2.0);
+        let peak = slots.client_peak();
+        let trusted = source.is_vouched_at(peak)
+            || (source.activity.is_sample() && peak < Sensitivity::Normal.threshold() / 2.0);
         if profile.is_frozen(now_ms) || !trusted || source.is_established() {
             return;
         }
         let before = source.activity;
         let (network, fingerprint) = (source.network, source.discriminator);
         if profile.learn(&mut source.activity, network, fingerprint, now_ms) {
-            let habit = facts.habit();
+            let habit = facts.habit;
             self.habits.learn(&mut source.activity, &before, habit, now_ms, ready);
         }
     }
 
     /// Takes out what a convicted client had added today.
-    pub(crate) fn unlearn(&mut self, slots: Slots, application: usize, now_ms: u64) {
+    pub(crate) fn unlearn(&mut self, slots: &Slots, application: usize, now_ms: u64) {
         let Some(client) = slots.client else { return };
         let at = application.min(self.profiles.len() - 1);
         let activity = &mut self.sources.get_mut(client).activity;

@@ -48,6 +48,7 @@ pub mod record;
 pub mod role;
 pub mod secret;
 pub mod sketch;
+mod slots;
 pub mod source;
 pub mod sources;
 pub mod tables;

@@ -63,6 +63,8 @@ pub struct Group {
 pub struct Visit {
     /// The group that it belongs to.
     pub group: u64,
+    /// Hash of its path and its identifier.
+    pub key: u64,
     /// Its identifier, where it is a number.
     pub id: Option<u64>,
     /// `ln P(uniform) / P(benign)` of its popularity, nats; 0 while the group is not warm.
@@ -124,7 +126,7 @@ impl<'m> Objects<'m> {
         let own = before == Some(tag);
         let last = before.map_or(0, |tag| tag as u16 | 1);
         let visit =
-            Visit { group, id, foreign, own, owner: last, ..self.groups[slot].judge(bucket) };
+            Visit { group, key, id, foreign, own, owner: last, ..self.groups[slot].judge(bucket) };
         if teaches {
             let group = &mut self.groups[slot];
             group.last_ms = now_ms;
@@ -179,6 +181,12 @@ impl<'m> Objects<'m> {
     }
 
     fn group_slot(&mut self, key: u64) -> usize {
+        let first = key as usize & (self.groups.len() - 1);
+        if self.groups[first].key == key { first } else { self.group_slot_further(key) }
+    }
+
+    #[inline(never)]
+    fn group_slot_further(&mut self, key: u64) -> usize {
         let mask = self.groups.len() - 1;
         let slot = (0..8)
             .map(|i| (key as usize).wrapping_add(i) & mask)
@@ -203,6 +211,7 @@ impl Group {
         let known = returns >= PRIVATE_RETURNS;
         Visit {
             group: self.key,
+            key: 0,
             id: None,
             popularity: if warm { self.popularity(bucket) } else { 0.0 },
             warm,

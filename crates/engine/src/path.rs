@@ -3,7 +3,6 @@
 //! better things to do.
 
 use crate::record::PATH_MAX;
-use crate::role;
 
 /// Segments looked at; what lies deeper is one tail.
 pub const MAX_SEGMENTS: usize = 10;
@@ -13,8 +12,6 @@ pub const MAX_SEGMENTS: usize = 10;
 pub struct Path {
     bytes: [u8; PATH_MAX],
     len: usize,
-    /// What it looks like ([`crate::role`]).
-    pub(crate) looks: u8,
     /// The raw path climbed above the root (`/../../etc/passwd`).
     pub escapes: bool,
 }
@@ -22,9 +19,8 @@ pub struct Path {
 impl Path {
     /// Normalises a raw path, bounded by [`PATH_MAX`].
     pub fn new(raw: &[u8]) -> Self {
-        let mut path = Self { bytes: [0; PATH_MAX], len: 0, looks: 0, escapes: false };
+        let mut path = Self { bytes: [0; PATH_MAX], len: 0, escapes: false };
         path.normalise(absolute(raw));
-        path.looks = role::looks(&path);
         path
     }
 

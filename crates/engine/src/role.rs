@@ -1,6 +1,6 @@
 //! What an endpoint is for: configured, or read off its path, its method and its answers.
 
-use aho_corasick::{AhoCorasick, BuildError};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, BuildError};
 
 use crate::path::Path;
 use crate::record::{Method, PATH_MAX, RequestRecord, flags};
@@ -118,14 +118,16 @@ impl Roles {
         let words = || lists.iter().flat_map(|(role, list)| list.lines().map(|word| (*role, word)));
         let plain = |word: &'static str| word.strip_suffix('$').unwrap_or(word);
         Ok(Self {
-            words: AhoCorasick::new(words().map(|(_, word)| format!("-{}-", plain(word))))?,
+            words: AhoCorasick::builder()
+                .kind(Some(AhoCorasickKind::DFA))
+                .build(words().map(|(_, word)| format!("-{}-", plain(word))))?,
             roles: words().map(|(role, word)| (role, word.ends_with('$'))).collect(),
         })
     }
 
     /// The role that a path names.
-    pub fn of(&self, path: &Path) -> Role {
-        if is_resource(path) {
+    pub fn of(&self, path: &Path, looks: Looks) -> Role {
+        if looks.is_resource() {
             return Role::Static;
         }
         let mut text = [b'-'; PATH_MAX + 2];
@@ -170,39 +172,50 @@ fn words<'t>(path: &Path, text: &'t mut [u8; PATH_MAX + 2]) -> &'t [u8] {
     &text[..tail.len() + 2]
 }
 
-/// What a path looks like: bits that the functions below read.
-pub(crate) fn looks(path: &Path) -> u8 {
-    let extension = path.extension();
-    let of = |bit: u8, holds: bool| if holds { bit } else { 0 };
-    of(RESOURCE, names_resource(extension))
-        | of(CODE, names_code(extension))
-        | of(INTERFACE, names_interface(path))
-        | of(DOCUMENT, names_document(extension))
-}
+/// What a path looks like.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Looks(u8);
 
 const RESOURCE: u8 = 1;
 const CODE: u8 = 2;
 const INTERFACE: u8 = 4;
 const DOCUMENT: u8 = 8;
 
-/// Pulled in by a page rather than visited.
-pub fn is_resource(path: &Path) -> bool {
-    path.looks & RESOURCE != 0
-}
+impl Looks {
+    /// Nothing of it.
+    pub(crate) const NOTHING: Self = Self(0);
 
-/// A resource that says what software serves it: scanners look for those.
-pub fn is_code(path: &Path) -> bool {
-    path.looks & CODE != 0
-}
+    /// Looks at a path.
+    pub fn of(path: &Path) -> Self {
+        let extension = path.extension();
+        let of = |bit: u8, holds: bool| if holds { bit } else { 0 };
+        Self(
+            of(RESOURCE, names_resource(extension))
+                | of(CODE, names_code(extension))
+                | of(INTERFACE, names_interface(path))
+                | of(DOCUMENT, names_document(extension)),
+        )
+    }
 
-/// Something to be read, that others link to; not what a server runs.
-pub fn is_document(path: &Path) -> bool {
-    path.looks & DOCUMENT != 0
-}
+    /// Pulled in by a page rather than visited.
+    pub fn is_resource(self) -> bool {
+        self.0 & RESOURCE != 0
+    }
 
-/// The path of a programming interface, where 2xx is success and nothing is a form.
-pub fn is_interface(path: &Path) -> bool {
-    path.looks & INTERFACE != 0
+    /// A resource that says what software serves it: scanners look for those.
+    pub fn is_code(self) -> bool {
+        self.0 & CODE != 0
+    }
+
+    /// Something to be read, that others link to; not what a server runs.
+    pub fn is_document(self) -> bool {
+        self.0 & DOCUMENT != 0
+    }
+
+    /// The path of a programming interface, where 2xx is success and nothing is a form.
+    pub fn is_interface(self) -> bool {
+        self.0 & INTERFACE != 0
+    }
 }
 
 fn names_resource(extension: &[u8]) -> bool {
@@ -266,9 +279,9 @@ fn names_interface(path: &Path) -> bool {
 
 /// A page that a person or a crawler visits, as opposed to what pages fetch for themselves. Access
 /// logs do not say content types: there, everything that is no file of a page is one.
-pub fn is_page(record: &RequestRecord<'_>, path: &Path) -> bool {
-    let visited = record.method() == Method::Get && !is_resource(path);
-    visited && (record.has(flags::HTML) || (record.has(flags::FROM_LOG) && !is_interface(path)))
+pub fn is_page(record: &RequestRecord<'_>, looks: Looks) -> bool {
+    let visited = record.method() == Method::Get && !looks.is_resource();
+    visited && (record.has(flags::HTML) || (record.has(flags::FROM_LOG) && !looks.is_interface()))
 }
 
 #[cfg(test)]
@@ -277,7 +290,8 @@ mod tests {
     use super::*;
 
     fn role(path: &str) -> Role {
-        Roles::new().unwrap().of(&Path::new(path.as_bytes()))
+        let path = Path::new(path.as_bytes());
+        Roles::new().unwrap().of(&path, Looks::of(&path))
     }
 
     #[test]

@@ -120,7 +120,13 @@ impl Source {
     /// Whether it behaved well often enough to count as a user: three requests served over two
     /// templates, and nothing against it.
     pub fn is_vouched(&self) -> bool {
-        self.served >= 3 && self.templates.count_ones() >= 2 && self.peak() < 2.0
+        self.is_vouched_at(self.peak())
+    }
+
+    /// The same, by the peak that it has.
+    pub(crate) fn is_vouched_at(&self, peak: f32) -> bool {
+        let several = self.templates & self.templates.wrapping_sub(1) != 0;
+        self.served >= 3 && several && peak < 2.0
     }
 
     /// The highest walk, nats: an upper bound of the evidence that costs no logarithm.

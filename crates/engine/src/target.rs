@@ -12,12 +12,12 @@ use crate::hash::Seed;
 use crate::object::last_number;
 use crate::path::{MAX_SEGMENTS, Path, extension};
 use crate::record::RequestRecord;
-use crate::role::Role;
+use crate::role::{Looks, Role};
 use crate::sources::{ASKED_ROBOTS, ASKED_SITEMAP};
 use crate::token::Token;
 
 /// Paths that are remembered, in groups of which the one that was seen longest ago gives way.
-const PATHS: usize = 16_384;
+const PATHS: usize = 32_768;
 /// The same for User-Agents, of which the one that was worked out first gives way.
 const AGENTS: usize = 1024;
 const GROUP: usize = 4;
@@ -33,6 +33,8 @@ pub struct Target {
     pub role: Role,
     /// An attack by itself.
     pub attack: bool,
+    /// What it looks like.
+    pub looks: Looks,
     /// What is meant for programs: bits of [`crate::sources::Source::asked`], as far as the path says so.
     pub asks: u8,
     depth: u8,
@@ -41,8 +43,6 @@ pub struct Target {
     /// What it says when it misses, worked out when it does.
     missed: Option<Missed>,
     steps: [Step; MAX_SEGMENTS],
-    /// The path, normalised. At the end: it is hardly ever looked at again.
-    pub path: Path,
 }
 
 /// What a path says when it misses.
@@ -67,6 +67,9 @@ pub struct Step {
     pub last: bool,
     start: u16,
     len: u16,
+    /// The template that it was last looked for in, and the key of its node there; 0 before that.
+    parent: u64,
+    key: u64,
     /// Hash of the name that the node of a literal has, or of the extension that a typed value keeps.
     pub name: u64,
     /// Hash of the extension.
@@ -95,48 +98,61 @@ pub(crate) struct Said<'t> {
 }
 
 impl Target {
-    const NONE: Step =
-        Step { class: Token::Literal, last: false, start: 0, len: 0, name: 0, extension: 0 };
+    const NOTHING: Self = {
+        let class = Token::Literal;
+        let none =
+            Step { class, last: false, start: 0, len: 0, parent: 0, key: 0, name: 0, extension: 0 };
+        Self {
+            role: Role::Auto,
+            attack: false,
+            looks: Looks::NOTHING,
+            asks: 0,
+            depth: 0,
+            number: None,
+            missed: None,
+            steps: [none; MAX_SEGMENTS],
+        }
+    };
 
     /// Works out what a raw path says.
     pub fn new(raw: &[u8], patterns: &Patterns, seed: Seed) -> Self {
-        let mut target = Self::plain(raw, seed);
-        target.role = patterns.role_of(&target.path);
-        target.attack = patterns.is_attacked_path(&target.path, raw);
-        target.asks = asks(raw);
-        target.number = last_number(&target.path);
+        let path = Path::new(raw);
+        let looks = Looks::of(&path);
+        let mut target = Self {
+            role: patterns.role_of(&path, looks),
+            attack: patterns.is_attacked_path(&path, raw),
+            looks,
+            asks: asks(raw),
+            number: last_number(&path),
+            ..Self::NOTHING
+        };
+        target.take_steps(&path, seed);
         target
     }
 
     /// A path without a role: for the tree of templates alone.
     pub fn plain(raw: &[u8], seed: Seed) -> Self {
-        let mut target = Self {
-            role: Role::Auto,
-            attack: false,
-            asks: 0,
-            depth: 0,
-            number: None,
-            missed: None,
-            steps: [Self::NONE; MAX_SEGMENTS],
-            path: Path::new(raw),
-        };
-        target.take_steps(seed);
+        let mut target = Self::NOTHING;
+        target.take_steps(&Path::new(raw), seed);
         target
     }
 
     /// What it says when it misses.
-    pub fn missed(&mut self, patterns: &Patterns, seed: Seed) -> Missed {
-        let Self { path, missed, .. } = self;
-        *missed.get_or_insert_with(|| Missed {
-            name: missed_name(path, seed),
-            exempt: is_courtesy(path) || is_misplaced_link(path),
-            probe: patterns.is_probe(path),
-            numbered: matches!(Token::of(path.last()).0, Token::Int | Token::Uuid | Token::Date),
+    pub fn missed(&mut self, raw: &[u8], patterns: &Patterns, seed: Seed) -> Missed {
+        *self.missed.get_or_insert_with(|| {
+            let path = &Path::new(raw);
+            let kind = Token::of(path.last()).0;
+            Missed {
+                name: missed_name(path, seed),
+                exempt: is_courtesy(path) || is_misplaced_link(path),
+                probe: patterns.is_probe(path),
+                numbered: matches!(kind, Token::Int | Token::Uuid | Token::Date),
+            }
         })
     }
 
-    fn take_steps(&mut self, seed: Seed) {
-        let (text, last) = (self.path.as_bytes(), self.path.last());
+    fn take_steps(&mut self, path: &Path, seed: Seed) {
+        let (text, last) = (path.as_bytes(), path.last());
         let mut start = 0;
         for segment in text.split(|&byte| byte == b'/') {
             let from = start;
@@ -151,6 +167,8 @@ impl Target {
                 last: segment == last,
                 start: from as u16,
                 len: segment.len() as u16,
+                parent: 0,
+                key: 0,
                 name: seed.table(name),
                 extension: seed.table(extension(segment).1),
             };
@@ -159,14 +177,24 @@ impl Target {
     }
 
     /// The segments that are looked at.
-    pub fn steps(&self) -> &[Step] {
-        &self.steps[..usize::from(self.depth)]
+    pub fn steps(&mut self) -> &mut [Step] {
+        &mut self.steps[..usize::from(self.depth)]
+    }
+}
+
+impl Step {
+    /// The key of its node in a template, worked out by `new` where it was not the last time.
+    pub fn key(&mut self, parent: u64, new: fn(u64, Token, u64) -> u64) -> u64 {
+        if self.parent != parent || self.key == 0 {
+            (self.parent, self.key) = (parent, new(parent, self.class, self.name));
+        }
+        self.key
     }
 
-    /// The text of a segment.
-    pub fn text(&self, step: &Step) -> &[u8] {
-        let start = usize::from(step.start);
-        &self.path.as_bytes()[start..start + usize::from(step.len)]
+    /// Its text, in the path that it belongs to.
+    pub fn text<'p>(&self, path: &'p Path) -> &'p [u8] {
+        let start = usize::from(self.start);
+        path.as_bytes().get(start..start + usize::from(self.len)).unwrap_or_default()
     }
 }
 
@@ -252,18 +280,30 @@ impl Targets {
         *known & 1 != 0
     }
 
-    /// Reads what is remembered of a record: see [`crate::Engine::approach`].
+    /// Reads where a record is remembered: see [`crate::Engine::approach`].
     pub(crate) fn approach(&self, path: u64, agent: u64) -> u64 {
         let agent = self.agents.get(agent as usize % (AGENTS / GROUP));
-        let agent = agent.map_or(0, |group| group[0].key);
-        let group = self.keys.get(path as usize % (PATHS / GROUP));
-        let found = group.and_then(|group| group.iter().find(|(known, _)| *known == path));
-        let at = found.map_or(u32::MAX, |slot| slot.1);
-        // The head of the segments, and what stands behind them.
-        let path = self.paths.get(at as usize).map_or(0, |target| {
-            target.steps[0].name ^ target.steps[3].name ^ u64::from(target.depth)
+        let path = self.keys.get(path as usize % (PATHS / GROUP));
+        agent.map_or(0, |group| group[0].key) ^ path.map_or(0, |group| group[0].0)
+    }
+
+    /// Reads what a path says, when where it is remembered has been read; and where that is.
+    pub(crate) fn approach_target(&self, path: u64) -> (u64, u32) {
+        let Some(group) = self.keys.get(path as usize % (PATHS / GROUP)) else {
+            return (0, u32::MAX);
+        };
+        let at = group.iter().fold(u32::MAX, |at, slot| if slot.0 == path { slot.1 } else { at });
+        // The head and the first segments.
+        let target = self.paths.get(at as usize);
+        let read = target.map_or(0, |target| {
+            target.steps[0].name ^ target.steps[2].name ^ u64::from(target.depth)
         });
-        agent ^ path
+        (read, at)
+    }
+
+    /// The number that a path ends with, by where what it says was found to be.
+    pub(crate) fn number_of(&self, target: u32) -> Option<u64> {
+        self.paths.get(target as usize)?.number?
     }
 
     /// What the User-Agent of a record says; `key` is its hash.
@@ -333,10 +373,13 @@ mod tests {
                 );
                 let found = targets.of(&record, seed.table(path.as_bytes()), &patterns, seed);
                 let fresh = Target::new(path.as_bytes(), &patterns, seed);
-                assert_eq!(found.path.as_bytes(), fresh.path.as_bytes(), "{round}");
+                let normal = Path::new(path.as_bytes());
                 assert_eq!((found.role, found.attack), (fresh.role, n % 4 == 3), "{path}");
-                let texts: Vec<&[u8]> = found.steps().iter().map(|it| found.text(it)).collect();
-                assert_eq!(texts, fresh.path.segments().collect::<Vec<_>>());
+                let texts: Vec<&[u8]> = found.steps().iter().map(|it| it.text(&normal)).collect();
+                assert_eq!(texts, normal.segments().collect::<Vec<_>>(), "{round}");
+                assert_eq!(found.number, fresh.number);
+                let missed = |it: &mut Target| it.missed(path.as_bytes(), &patterns, seed).name;
+                assert_eq!(missed(found), missed(&mut { fresh }));
                 checked += 1;
             }
         }

@@ -11,9 +11,8 @@ use crate::Threat;
 use crate::evidence::Ratios;
 use crate::facts::Facts;
 use crate::hash::combine;
-use crate::path::Path;
 use crate::record::{Method, RequestRecord, flags};
-use crate::role::{Role, is_interface};
+use crate::role::{Looks, Role};
 use crate::sources::Source;
 
 use super::{Event, remember};
@@ -145,13 +144,13 @@ pub fn concerns(record: &RequestRecord<'_>, role: Role) -> bool {
 /// Names what the request was, and learns from its answer.
 pub fn classify(
     record: &RequestRecord<'_>,
-    path: &Path,
+    looks: Looks,
     answers: &mut Answers,
     address: u64,
     vouched: bool,
 ) -> Login {
     let outcome = match record.method() {
-        Method::Post | Method::Put => outcome(record, path, answers),
+        Method::Post | Method::Put => outcome(record, looks, answers),
         // Basic authentication: every request is an attempt.
         _ if record.head.credential != 0 && record.has(flags::SUCCEEDED) => Login::Success,
         _ if record.head.credential != 0 && record.has(flags::FAILED) => Login::Failure,
@@ -186,7 +185,7 @@ impl Answers {
 }
 
 /// What the answer to an attempt says.
-fn outcome(record: &RequestRecord<'_>, path: &Path, answers: &mut Answers) -> Login {
+fn outcome(record: &RequestRecord<'_>, looks: Looks, answers: &mut Answers) -> Login {
     match record.head.status {
         _ if record.has(flags::SUCCEEDED) => Login::Success,
         _ if record.has(flags::FAILED) => Login::Failure,
@@ -195,7 +194,7 @@ fn outcome(record: &RequestRecord<'_>, path: &Path, answers: &mut Answers) -> Lo
             Login::Failure
         }
         // OAuth says invalid_grant with 400; others that there is no such account, with 404.
-        400 if is_interface(path) || record.has(flags::JSON) => answers.decline(),
+        400 if looks.is_interface() || record.has(flags::JSON) => answers.decline(),
         404 if record.has(flags::JSON) && answers.redirected + answers.cookies > 0 => {
             answers.decline()
         }
@@ -212,16 +211,16 @@ fn outcome(record: &RequestRecord<'_>, path: &Path, answers: &mut Answers) -> Lo
             answers.redirected = answers.redirected.saturating_add(1);
             Login::Success
         }
-        200..=299 => page(record, path, answers),
+        200..=299 => page(record, looks, answers),
         _ => Login::Visit,
     }
 }
 
 /// A 2xx answer: success of an interface, failure of a form whose successes redirect.
-fn page(record: &RequestRecord<'_>, path: &Path, answers: &mut Answers) -> Login {
+fn page(record: &RequestRecord<'_>, looks: Looks, answers: &mut Answers) -> Login {
     let form = match record.has(flags::FROM_LOG) {
         true if is_signed(record.query) => return Login::Visit,
-        true => !is_interface(path),
+        true => !looks.is_interface(),
         false => record.has(flags::HTML),
     };
     if !form {

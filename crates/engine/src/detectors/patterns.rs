@@ -5,10 +5,10 @@
 
 use std::sync::LazyLock;
 
-use aho_corasick::{AhoCorasick, BuildError};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, BuildError};
 
 use crate::path::{Path, decode};
-use crate::role::{Role, Roles};
+use crate::role::{Looks, Role, Roles};
 
 /// Parts of normalised, lower-cased paths that are looked for where they are not: configuration,
 /// backups, repositories, consoles, shells. They count when the application does not serve them.
@@ -37,7 +37,9 @@ impl Patterns {
     /// Compiles the tables.
     pub fn new() -> Result<Self, BuildError> {
         let compile = |list: &'static str| {
-            AhoCorasick::builder().ascii_case_insensitive(true).build(list.lines())
+            let builder = &mut AhoCorasick::builder();
+            let builder = builder.kind(Some(AhoCorasickKind::DFA)).ascii_case_insensitive(true);
+            builder.build(list.lines())
         };
         Ok(Self {
             probes: compile(PROBES)?,
@@ -48,8 +50,8 @@ impl Patterns {
     }
 
     /// The role that a path names.
-    pub fn role_of(&self, path: &Path) -> Role {
-        self.roles.of(path)
+    pub fn role_of(&self, path: &Path, looks: Looks) -> Role {
+        self.roles.of(path, looks)
     }
 
     /// A name that is looked for rather than linked to.

@@ -9,14 +9,17 @@ use std::sync::LazyLock;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use super::{Event, Odds};
+use crate::Threat;
 use crate::evidence::Ratios;
-use crate::record::NO_UPSTREAM;
+use crate::record::{NO_UPSTREAM, RecordHead};
 use crate::sources::Source;
 
 mod saved;
 
 /// Upstream seconds in a second that no browser causes for long.
 const BUSY: f32 = 4.0;
+/// The same in milliseconds.
+const LIGHT_MS: u32 = 4000;
 /// Requests in a second that no browser causes for long.
 const REQUESTS: u16 = 60;
 /// Probability of a heavy second: pages that load everything at once, exports. The same of one two,
@@ -50,6 +53,20 @@ pub struct State {
 }
 
 impl State {
+    /// Another second.
+    fn begin(&mut self, second: u32) {
+        (self.second, self.busy_ms, self.requests) = (second, 0, 0);
+    }
+
+    /// Adds a request to the second.
+    fn add(&mut self, head: &RecordHead) {
+        if head.upstream_ms != NO_UPSTREAM {
+            let charged_ms = self.charge(head.upstream_ms, head.status >= 500);
+            self.busy_ms = self.busy_ms.saturating_add(charged_ms);
+        }
+        self.requests = self.requests.saturating_add(1);
+    }
+
     /// What a request that took `upstream_ms` is held against the source with: failures no more than
     /// what it usually takes, because an application that is down keeps everybody waiting.
     fn charge(&mut self, upstream_ms: u32, failed: bool) -> u32 {
@@ -74,6 +91,15 @@ pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
     let load = &mut source.load;
     let second = (head.time_ms / 1000) as u32;
     let ended = second != load.second;
+    if ended && load.busy_ms < LIGHT_MS && load.requests < REQUESTS {
+        // As nearly always: a light second, in which nothing speaks against the source before it.
+        load.peak = load.peak.max((load.busy_ms / 1000) as u16);
+        if source.walks[Threat::ResourceExhaustion as usize].is_zero() {
+            load.begin(second);
+            load.add(head);
+            return None;
+        }
+    }
     let verdict = (ended && load.second != 0).then(|| {
         let busy = load.busy_ms as f32 / 1000.0;
         load.peak = load.peak.max(busy as u16);
@@ -82,13 +108,9 @@ pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
         (heavy, second.wrapping_sub(load.second).saturating_sub(1).min(60))
     });
     if ended {
-        (load.second, load.busy_ms, load.requests) = (second, 0, 0);
+        load.begin(second);
     }
-    if head.upstream_ms != NO_UPSTREAM {
-        let charged_ms = load.charge(head.upstream_ms, head.status >= 500);
-        load.busy_ms = load.busy_ms.saturating_add(charged_ms);
-    }
-    load.requests = load.requests.saturating_add(1);
+    load.add(head);
     let (heavy, idle) = verdict?;
     if event.users > 1 || event.established {
         return None;

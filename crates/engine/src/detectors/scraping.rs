@@ -248,8 +248,7 @@ pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
         return None;
     }
     let visit = facts.visit?;
-    let key = crate::hash::combine(facts.path_key, visit.id.unwrap_or(0));
-    trail.follow(visit.group, visit.id, key, event);
+    trail.follow(visit.group, visit.id, visit.key, event);
     if trail.step & NEW == 0
         || event.users > 1
         || event.established

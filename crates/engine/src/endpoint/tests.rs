@@ -8,8 +8,8 @@ fn with_endpoints(test: impl FnOnce(&mut dyn FnMut(&str, Option<u64>) -> Resolve
     let mut endpoints = Endpoints::new(&mut nodes);
     test(&mut |path, source| {
         let source = source.map(|source| source << 60);
-        let target = Target::plain(path.as_bytes(), Seed([1, 2]));
-        endpoints.resolve(APPLICATION, &target, source, 1)
+        let mut target = Target::plain(path.as_bytes(), Seed([1, 2]));
+        endpoints.resolve(APPLICATION, (&mut target, path.as_bytes()), source, 1)
     });
 }
 

@@ -6,6 +6,7 @@ use crate::fusion::Sensitivity;
 use crate::hash::combine;
 use crate::profiles::Feature;
 use crate::record::RequestRecord;
+use crate::slots::Slots;
 use crate::sources::{ASKED_ROBOTS, ASKED_SITEMAP};
 use crate::target::{Agent, Said};
 
@@ -15,19 +16,18 @@ impl Engine<'_> {
         &mut self,
         record: &RequestRecord<'_>,
         said: &Said<'_>,
-        slots: [Option<usize>; 2],
-        ready: bool,
+        slots: &Slots,
     ) -> Standing {
         let head = &record.head;
         let found = (200..300).contains(&head.status) || head.status == 304;
         let asks = if found { said.target.asks } else { said.target.asks & !ASKED_SITEMAP };
-        let asked = combine(combine(head.application, head.fingerprint), ROBOTS);
+        let asked = || combine(combine(head.application, head.fingerprint), ROBOTS);
         if record.path == b"/robots.txt" {
-            self.served.insert(asked, combine(head.fingerprint, 0));
+            self.served.insert(asked(), combine(head.fingerprint, 0));
         }
         let mut standing = Standing {
             teaches: true,
-            ready,
+            ready: false,
             agent: said.agent,
             vouched: false,
             polite: false,
@@ -37,22 +37,28 @@ impl Engine<'_> {
             binds: true,
             new_client: false,
         };
-        let kin = said.agent.crawler && self.served.others(asked, 0) > 0;
+        let kin = said.agent.crawler && self.served.others(asked(), 0) > 0;
         let program = said.agent.crawler || !record.user_agent.starts_with(b"Mozilla/");
-        for slot in slots.into_iter().flatten() {
+        let suspicion = Sensitivity::Normal.threshold() / 2.0;
+        if let Some(session) = slots.session {
+            standing.teaches = self.sources.get(session).peak() < suspicion;
+        }
+        for slot in [slots.client, slots.address].into_iter().flatten() {
             let source = self.sources.get_mut(slot);
+            let peak = source.peak();
             source.asked |= asks;
             let age_ms = head.time_ms.saturating_sub(source.first_ms);
             let slow = |gap_ms: u64| u64::from(source.requests) * gap_ms <= age_ms + 10 * gap_ms;
-            standing.polite |= slow(POLITE_GAP_MS) && (kin || source.asked & ASKED_ROBOTS != 0);
-            let listed = slow(INVITED_GAP_MS) && program;
+            let asked = |what: u8| source.asked & what != 0;
+            standing.polite |= (kin || asked(ASKED_ROBOTS)) && slow(POLITE_GAP_MS);
+            let listed = program && slow(INVITED_GAP_MS);
             standing.listed |= listed;
-            standing.invited |= listed && source.asked & ASKED_SITEMAP != 0;
-            standing.teaches &= source.peak() < Sensitivity::Normal.threshold() / 2.0;
+            standing.invited |= listed && asked(ASKED_SITEMAP);
+            standing.teaches &= peak < suspicion;
             standing.binds &= source.kind != SourceKind::Client as u8
                 || source.activity.today(Feature::Objects, head.time_ms) < BINDING_OBJECTS;
             let client = source.kind == SourceKind::Client as u8;
-            standing.vouched |= client && source.is_vouched();
+            standing.vouched |= client && source.is_vouched_at(peak);
             standing.new_client |= client && source.requests == 1;
         }
         standing

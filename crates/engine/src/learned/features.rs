@@ -59,7 +59,12 @@ const fn feature(name: &'static str, value: fn(&Source, &Profile) -> f32) -> Fea
 
 /// The features of a source of an application with this profile.
 pub fn of(source: &Source, profile: &Profile) -> Features {
-    FEATURES.map(|feature| ((feature.value)(source, profile).clamp(0.0, 1.0) * 255.0).round() as u8)
+    FEATURES.map(|feature| {
+        // Rounded half up by hand: the mathematics library takes a call for each.
+        let value = (feature.value)(source, profile).clamp(0.0, 1.0) * 255.0;
+        let whole = value as u8;
+        whole + u8::from(value - f32::from(whole) >= 0.5)
+    })
 }
 
 /// How surprising what a client did in its day is to the profile, of [`MOST_SURPRISE`]; 0 while there is none.

@@ -46,15 +46,21 @@ pub struct Count {
     pub features: u16,
     /// Misses.
     pub miss: bool,
-    /// Milliseconds of upstream time.
-    pub upstream_ms: u32,
-    /// Response bytes.
-    pub bytes: u64,
+    /// [`Self::part`] of the upstream time, in tenths of a second.
+    pub upstream: u32,
+    /// The same of the response, in units of 8 KiB.
+    pub volume: u32,
     /// Decides what falls between two values of a counter.
     pub chance: u64,
 }
 
 impl Count {
+    /// An amount in units of a feature; chance decides what is left over.
+    pub fn part<const UNIT: u64>(amount: u64, chance: u64) -> u32 {
+        let chance = (chance >> 32) % UNIT;
+        u32::try_from(amount / UNIT + u64::from(chance < amount % UNIT)).unwrap_or(u32::MAX)
+    }
+
     /// Counts one for a feature.
     pub fn one(&mut self, feature: Feature, happened: bool) {
         self.features |= u16::from(happened) << feature as u8;
@@ -76,23 +82,23 @@ impl Activity {
             (self.window, self.in_window) = (window, Tally::default());
         }
         let chance = count.chance as u32;
-        self.in_window.add(1, chance);
+        self.in_window.add_one(chance);
         let busiest = &mut self.tallies[Feature::Busiest as usize];
         *busiest = (*busiest).max(self.in_window);
         self.templates |= 1 << (count.template >> 59);
         let mut features = count.features | 1 << Feature::Requests as u8;
         features |= u16::from(count.miss) << Feature::Misses as u8;
         while features != 0 {
-            self.tallies[features.trailing_zeros() as usize % FEATURES].add(1, chance);
+            self.tallies[features.trailing_zeros() as usize % FEATURES].add_one(chance);
             features &= features - 1;
         }
-        let part = |amount: u64, unit: u64| {
-            let chance = (count.chance >> 32) % unit;
-            u32::try_from(amount / unit + u64::from(chance < amount % unit)).unwrap_or(u32::MAX)
-        };
-        let upstream = part(u64::from(count.upstream_ms), 100);
-        self.tallies[Feature::Upstream as usize].add(upstream, chance);
-        self.tallies[Feature::Volume as usize].add(part(count.bytes, 8192), chance);
+        for (feature, amount) in
+            [(Feature::Upstream, count.upstream), (Feature::Volume, count.volume)]
+        {
+            if amount != 0 {
+                self.tallies[feature as usize].add(amount, chance);
+            }
+        }
         count.private_object.map_or(0, |object| self.object(object, chance))
     }
 

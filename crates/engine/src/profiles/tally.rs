@@ -35,6 +35,12 @@ impl Tally {
         }
     }
 
+    /// Adds one.
+    #[inline]
+    pub fn add_one(&mut self, chance: u32) {
+        if self.0 < 32 { self.0 += 1 } else { self.add(1, chance) }
+    }
+
     /// Adds `amount`; `chance` decides what falls between two values.
     pub fn add(&mut self, amount: u32, chance: u32) {
         let target = self.value().saturating_add(amount).min(MAX);
@@ -69,9 +75,13 @@ mod tests {
     #[test]
     fn counts_exactly_at_first_and_on_the_average_later() {
         let mut tally = Tally::default();
-        for n in 1..=32 {
-            tally.add(1, u32::MAX);
-            assert_eq!(tally.value(), n);
+        let mut other = Tally::default();
+        for n in 1..=2000 {
+            let chance = combine(n, 5) as u32;
+            tally.add(1, chance);
+            other.add_one(chance);
+            assert_eq!(tally, other);
+            assert!(n > 32 || u64::from(tally.value()) == n);
         }
         for (amount, times) in [(1u32, 20_000u32), (7, 3000), (1000, 300)] {
             let mut sum = 0.0;

@@ -17,8 +17,8 @@ fn client(day: u64, requests: u32, posts: u32, objects: u64, salt: u64) -> Activ
             now_ms: day * DAY + n * 1000,
             template: combine(n % 5, 3),
             private_object: (n < objects).then(|| combine(n, salt)),
-            upstream_ms: 40,
-            bytes: 9000,
+            upstream: Count::part::<100>(40, combine(n + 1, salt)),
+            volume: Count::part::<8192>(9000, combine(n + 1, salt)),
             chance: combine(n + 1, salt),
             ..Count::default()
         };
@@ -88,8 +88,8 @@ fn unlearning_restores_the_histograms_bit_for_bit() {
                 template: combine(step, seed),
                 private_object: Some(combine(step, seed)),
                 miss: combine(step, seed) % 3 == 0,
-                upstream_ms: (combine(seed, step) % 900) as u32,
-                bytes: combine(seed, step) % 90_000,
+                upstream: Count::part::<100>(combine(seed, step) % 900, combine(seed, step)),
+                volume: Count::part::<8192>(combine(seed, step) % 90_000, combine(seed, step)),
                 chance: combine(seed, step),
                 ..Count::default()
             };

@@ -87,9 +87,16 @@ impl<'m> Singles<'m> {
         }
     }
 
-    /// Whether an address is known; reads its line.
+    /// Reads the line of an address: see [`Engine::approach`].
+    pub(crate) fn approach(&self, address: u64) -> u64 {
+        self.0[self.at(address)].0[0].address
+    }
+
+    /// Whether an address is known.
     pub(crate) fn knows(&self, address: u64) -> bool {
-        self.0[self.at(address)].0.iter().any(|pair| pair.address == address)
+        // No branch for each: where it stands cannot be guessed.
+        let line = &self.0[self.at(address)].0;
+        line.iter().fold(false, |known, pair| known | (pair.address == address))
     }
 
     /// Addresses that are known.
@@ -148,7 +155,8 @@ impl Engine<'_> {
         keys: &Keys,
         client: Option<usize>,
     ) -> Option<usize> {
-        let who = SourceKey::address(head.address);
+        let (kind, network) = (SourceKind::Address, keys.network);
+        let who = SourceKey { kind, network, discriminator: 0 };
         let (application, now_ms) = (head.application, head.time_ms);
         let first = match self.singles.meet(keys.address, keys.client) {
             Met::Alone if client.is_some() => return None,

@@ -83,12 +83,12 @@ impl Entry {
 }
 
 /// What a source weighs when it was just seen.
-fn weight(source: &Source, now_ms: u64) -> u32 {
-    let convicted = source.convictions > 0 && now_ms.saturating_sub(source.last_ms) < CONVICTED_MS;
+fn weight(source: &Source, now_ms: u64, peak: f32) -> u32 {
     if source.denied_until_ms > now_ms || source.grace(now_ms) != 0 {
         return PINNED;
     }
-    let weight = NOTHING + u32::from(source.users != 0) + (source.peak() * STEPS) as u32;
+    let weight = NOTHING + u32::from(source.users != 0) + (peak * STEPS) as u32;
+    let convicted = source.convictions > 0 && now_ms.saturating_sub(source.last_ms) < CONVICTED_MS;
     // Who begins again weighs what speaks against it now.
     if convicted && weight < SUSPECT { CONVICTED } else { weight.min(CONVICTED - 1) }
 }
@@ -174,6 +174,10 @@ impl<'m> Sources<'m> {
             let way = (0..WAYS).min_by_key(|&way| keep[way]).unwrap_or(0);
             (way, keep[way].0)
         };
+        if let Some(free) = self.buckets[bucket].0.iter().position(|entry| entry.0 == 0) {
+            self.live += 1;
+            return Some(bucket * WAYS + free);
+        }
         let (mut way, mut weight) = least(&self.buckets[bucket].0);
         if weight > 0 {
             // Denied, convicted or in grace when it was last seen: that may be over. One is looked at each
@@ -216,8 +220,13 @@ impl<'m> Sources<'m> {
 
     /// Writes down what the source in a slot weighs, after its record has changed.
     pub fn weigh(&mut self, slot: usize, now_ms: u64) {
+        self.weigh_at(slot, now_ms, self.slots[slot].peak());
+    }
+
+    /// The same, by the peak that it has.
+    pub(crate) fn weigh_at(&mut self, slot: usize, now_ms: u64, peak: f32) {
         let source = &self.slots[slot];
-        let entry = Entry::new(source.key, source.last_ms, weight(source, now_ms));
+        let entry = Entry::new(source.key, source.last_ms, weight(source, now_ms, peak));
         self.buckets[slot / WAYS].0[slot % WAYS] = entry;
     }
 
@@ -231,18 +240,31 @@ impl<'m> Sources<'m> {
             .find(|&slot| self.slots[slot].key == key)
     }
 
+    /// The slot of a key, where it was a moment ago; `None` when it is not there any more.
+    pub(crate) fn find_near(&self, key: u64, slot: u32) -> Option<usize> {
+        let slot = slot as usize;
+        self.slots.get(slot).is_some_and(|source| source.key == key).then_some(slot)
+    }
+
     /// Reads the keys of a bucket: see [`crate::Engine::approach`].
     pub(crate) fn approach(&self, key: u64) -> u64 {
         self.buckets[self.bucket(key)].0[0].0
     }
 
     /// Reads every cache line of a source's record, if it is there; the keys of its bucket have been read.
-    pub(crate) fn approach_record(&self, key: u64) -> u64 {
+    /// What was read, and the slot.
+    pub(crate) fn approach_record(&self, key: u64) -> (u64, u32) {
         let bucket = self.bucket(key);
-        let way = self.buckets[bucket].0.iter().position(|entry| entry.may_be(key));
-        let Some(way) = way else { return 0 };
-        let record = self.slots[bucket * WAYS + way].as_bytes();
-        record.iter().step_by(64).fold(0, |read, byte| read ^ u64::from(*byte))
+        // No branch for each: where it stands cannot be guessed.
+        let entries = &self.buckets[bucket].0;
+        let tagged = |way: usize| u32::from(entries[way].0 as u32 == key as u32) << way;
+        let found = (0..WAYS).fold(0, |found, way| found | tagged(way));
+        if found == 0 {
+            return (0, u32::MAX);
+        }
+        let slot = bucket * WAYS + found.trailing_zeros() as usize;
+        let record = self.slots[slot].as_bytes();
+        (record.iter().step_by(64).fold(0, |read, byte| read ^ u64::from(*byte)), slot as u32)
     }
 
     fn bucket(&self, key: u64) -> usize {
