@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use api_abuse_engine::hash::{Seed, combine};
 use api_abuse_engine::record::{Method, NO_UPSTREAM, RecordHead, flags};
+use api_abuse_engine::role::Role;
 use api_abuse_engine::sources::SOURCE_BYTES;
 use api_abuse_engine::tables::Limits;
 use api_abuse_engine::{Config, Decision, Engine, RequestRecord};
@@ -27,36 +28,90 @@ const SOURCES_A_CLIENT: f64 = 2.5;
 
 fn main() {
     println!("{SOURCE_BYTES} bytes a source");
-    let mut numbers = std::env::args().filter_map(|word| word.parse::<u64>().ok());
+    let words = std::env::args().skip(1);
+    let mut numbers = words.filter_map(|word| word.parse::<u64>().ok());
     let wanted = numbers.next();
     let count = numbers.next().map_or(RECORDS, |count| count as usize);
     for (sources, megabytes) in [(20_000u64, 32), (200_000, 128), (1_000_000, 600)] {
-        if wanted.is_some_and(|wanted| wanted != sources) {
-            continue;
+        if wanted.is_none_or(|wanted| wanted == sources) {
+            measure(sources, megabytes, count, wanted.is_none());
         }
-        let mut memory = vec![0u64; (megabytes << 20) / 8 + 8];
-        let bytes = zerocopy::IntoBytes::as_mut_bytes(memory.as_mut_slice());
-        let start = bytes.as_ptr().align_offset(64);
-        let bytes = &mut bytes[start..start + (megabytes << 20)];
-        let limits = Limits::of(bytes.len());
-        let (mut engine, _) =
-            Engine::attach(&mut *bytes, Config::new(SEED).with_application(b"shop")).unwrap();
-        let mut traffic = Traffic::new((sources as f64 / SOURCES_A_CLIENT) as u64);
-        let everybody = traffic.clients as usize;
-        traffic.feed(&mut engine, everybody, Traffic::each);
-        let visits = traffic.feed(&mut engine, count, Traffic::visit);
-        let random = traffic.feed(&mut engine, count, Traffic::anybody);
-        let (live, evicted) = engine.sources();
-        let known = live + engine.singles();
-        println!(
-            "{known:>8} live sources, {live} of them with one of {} records in {megabytes} MiB ({} MiB for \
-             these): {visits:.0} ns a record of visits, {random:.0} of clients at random; {evicted} evicted",
-            limits.sources,
-            (live as usize * SOURCE_BYTES) >> 20,
-        );
-        drop(engine);
-        println!("         the tables hash to {:016x}", SEED.table(bytes));
     }
+    if wanted.is_none() {
+        count_instructions();
+    }
+}
+
+/// One table. `stages`: also what a record costs without this and that.
+fn measure(sources: u64, megabytes: usize, count: usize, stages: bool) {
+    let mut memory = vec![0u64; (megabytes << 20) / 8 + 8];
+    let bytes = zerocopy::IntoBytes::as_mut_bytes(memory.as_mut_slice());
+    let start = bytes.as_ptr().align_offset(64);
+    let bytes = &mut bytes[start..start + (megabytes << 20)];
+    let limits = Limits::of(bytes.len());
+    let config = Config::new(SEED).with_application(b"shop");
+    let (mut engine, _) = Engine::attach(&mut *bytes, config.clone()).unwrap();
+    let mut traffic = Traffic::new((sources as f64 / SOURCES_A_CLIENT) as u64);
+    let everybody = traffic.clients as usize;
+    traffic.feed(&mut engine, everybody, Traffic::each);
+    let visits = traffic.feed(&mut engine, count, Traffic::visit);
+    let random = traffic.feed(&mut engine, count, Traffic::anybody);
+    let (live, evicted) = engine.sources();
+    let known = live + engine.singles();
+    println!(
+        "{known:>8} live sources, {live} of them with one of {} records in {megabytes} MiB ({} MiB for \
+         these): {visits:.0} ns a record of visits, {random:.0} of clients at random; {evicted} evicted",
+        limits.sources,
+        (live as usize * SOURCE_BYTES) >> 20,
+    );
+    drop(engine);
+    println!("         the tables hash to {:016x}", SEED.table(bytes));
+    if !stages {
+        return;
+    }
+    let mut feed = |config: Config, role: Role| {
+        let (mut engine, _) = Engine::attach(&mut *bytes, config).unwrap();
+        traffic.role = role;
+        // The first records find nothing remembered of paths.
+        traffic.feed(&mut engine, count / 4, Traffic::visit);
+        traffic.feed(&mut engine, count, Traffic::visit)
+    };
+    let all = feed(config.clone(), Role::Auto);
+    let blind = feed(Config { detectors: 0, ..config.clone() }, Role::Auto);
+    let ignored = feed(config, Role::Ignore);
+    let read = traffic.read_only(count);
+    println!(
+        "         of {all:.0} ns: {read:.0} to read a record, {:.0} to find what is known of it, {:.0} for what \
+         it means and its sources, {:.0} for detectors",
+        ignored - read,
+        blind - ignored,
+        all - blind,
+    );
+}
+
+/// Instructions a record, by callgrind: they do not depend on what else the machine does.
+fn count_instructions() {
+    const SOURCES: u64 = 200_000;
+    const COUNT: usize = 300_000;
+    let this = std::env::current_exe().unwrap();
+    let ran = std::process::Command::new("valgrind")
+        .args(["--tool=callgrind", "--toggle-collect=turn::judge*"])
+        .arg("--callgrind-out-file=/dev/null")
+        .arg(this)
+        .args(["--", &SOURCES.to_string(), &COUNT.to_string()])
+        .output();
+    let Ok(ran) = ran else {
+        return println!("valgrind is not installed: instructions are not counted");
+    };
+    let said = String::from_utf8_lossy(&ran.stderr);
+    let collected = said.lines().find_map(|line| line.split_once("Collected : "));
+    let collected: f64 = collected.unwrap().1.trim().parse().unwrap();
+    let everybody = (SOURCES as f64 / SOURCES_A_CLIENT) as usize;
+    let records = [everybody, COUNT, COUNT].map(|count| count.div_ceil(BATCH) * BATCH);
+    println!(
+        "{:.0} instructions a record with {SOURCES} sources",
+        collected / records.iter().sum::<usize>() as f64
+    );
 }
 
 /// Requests for a shop: pages, what they pull in, an interface, searches, logins, links that are gone.
@@ -66,6 +121,7 @@ struct Traffic {
     n: u64,
     kinds: Vec<Vec<(String, String)>>,
     agents: Vec<String>,
+    role: Role,
 }
 
 impl Traffic {
@@ -87,7 +143,7 @@ impl Traffic {
                  Chrome/{major}.0.{build}.0 Safari/537.36"
             )
         });
-        Self { clients, now_ms: 1_000_000, n: 0, kinds, agents: agents.collect() }
+        Self { clients, now_ms: 1_000_000, n: 0, kinds, agents: agents.collect(), role: Role::Auto }
     }
 
     /// Each client once.
@@ -140,41 +196,71 @@ impl Traffic {
             status,
             method: method as u8,
             protocol: 20,
+            role: self.role as u8,
             ..RecordHead::default()
         };
         let (path, query) = (path.as_bytes(), query.as_bytes());
         RequestRecord { head, application: b"", path, query, user_agent: agent }
     }
 
+    /// The next records, one behind the other as they lie in a lane.
+    fn batch(&mut self, lane: &mut Lane, who: fn(&Self, u64) -> u64) {
+        let mut words = [0; api_abuse_engine::record::RECORD_WORDS];
+        lane.words.clear();
+        lane.ends.clear();
+        for _ in 0..BATCH {
+            let length = self.record(who).encode(&mut words);
+            lane.words.extend_from_slice(&words[..length]);
+            lane.ends.push(lane.words.len());
+        }
+    }
+
     /// Feeds `count` records in batches; nanoseconds a record, without making them.
     fn feed(&mut self, engine: &mut Engine<'_>, count: usize, who: fn(&Self, u64) -> u64) -> f64 {
-        let (mut decisions, mut spent) = (Vec::new(), Duration::ZERO);
-        let mut words = [0; api_abuse_engine::record::RECORD_WORDS];
+        let (mut lane, mut decisions, mut spent) = (Lane::default(), Vec::new(), Duration::ZERO);
         for _ in 0..count.div_ceil(BATCH) {
-            let messages: Vec<Vec<u64>> = (0..BATCH)
-                .map(|_| {
-                    let length = self.record(who).encode(&mut words);
-                    words[..length].to_vec()
-                })
-                .collect();
+            self.batch(&mut lane, who);
             let begin = spent_by_this_thread();
-            judge(engine, &messages, self.now_ms, &mut decisions);
+            judge(engine, &lane, self.now_ms, &mut decisions);
+            spent += spent_by_this_thread().saturating_sub(begin);
+        }
+        spent.as_nanos() as f64 / (count.div_ceil(BATCH) * BATCH) as f64
+    }
+
+    /// Nanoseconds to read a record out of its lane, and nothing more.
+    fn read_only(&mut self, count: usize) -> f64 {
+        let (mut lane, mut spent) = (Lane::default(), Duration::ZERO);
+        for _ in 0..count.div_ceil(BATCH) {
+            self.batch(&mut lane, Self::visit);
+            let begin = spent_by_this_thread();
+            for record in lane.records() {
+                std::hint::black_box(record);
+            }
             spent += spent_by_this_thread().saturating_sub(begin);
         }
         spent.as_nanos() as f64 / (count.div_ceil(BATCH) * BATCH) as f64
     }
 }
 
+/// Encoded records.
+#[derive(Default)]
+struct Lane {
+    words: Vec<u64>,
+    ends: Vec<usize>,
+}
+
+impl Lane {
+    fn records(&self) -> impl Iterator<Item = RequestRecord<'_>> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        let ranges = starts.zip(&self.ends);
+        ranges.filter_map(|(start, &end)| RequestRecord::decode(&self.words[start..end]))
+    }
+}
+
 /// What is measured, in a function of its own so that callgrind can tell it from the rest.
 #[inline(never)]
-fn judge(
-    engine: &mut Engine<'_>,
-    messages: &[Vec<u64>],
-    now_ms: u64,
-    decisions: &mut Vec<Decision>,
-) {
-    let records = messages.iter().filter_map(|message| RequestRecord::decode(message));
-    engine.turn(records, now_ms, decisions);
+fn judge(engine: &mut Engine<'_>, lane: &Lane, now_ms: u64, decisions: &mut Vec<Decision>) {
+    engine.turn(lane.records(), now_ms, decisions);
 }
 
 /// Processor time of this thread, from Linux: a machine that does other things as well shows in no number.

@@ -1,9 +1,10 @@
 //! The way of records through the engine, a few at a time: tables of many sources lie in memory that is
 //! far away, so what the next few need is read before any of it is used.
 
+use crate::detectors::vulnerability_scanning::is_miss;
 use crate::engine::{Engine, source_hash};
 use crate::hash::combine;
-use crate::record::RecordHead;
+use crate::record::{RecordHead, flags};
 use crate::source::network_of;
 use crate::{Decision, RequestRecord, SourceKey, SourceKind};
 
@@ -136,9 +137,10 @@ impl Engine<'_> {
         }
         let targets = self.targets.as_deref();
         let known = &mut all[..records.len().min(AHEAD)];
-        for keys in known.iter() {
+        for (keys, record) in known.iter().zip(records) {
+            let page = record.has(flags::HTML | flags::FROM_LOG) || is_miss(record.head.status);
             read ^= self.sources.approach(keys.session) ^ self.sources.approach(keys.client);
-            read ^= self.singles.approach(keys.address) ^ self.served.approach(keys.path_key);
+            read ^= self.singles.approach(keys.address) ^ self.served.approach(keys.path_key, page);
             read ^= targets.map_or(0, |targets| targets.approach(keys.path, keys.agent));
         }
         for keys in known.iter_mut() {
@@ -154,9 +156,17 @@ impl Engine<'_> {
                 read ^= self.sources.approach(keys.address);
             }
         }
-        for keys in known.iter() {
-            let object = targets.and_then(|it| it.number_of(keys.target)).unwrap_or(0);
-            read ^= self.objects.approach(combine(keys.path_key, object));
+        for (keys, record) in known.iter().zip(records) {
+            let Some(target) = targets.and_then(|targets| targets.at(keys.target)) else {
+                continue;
+            };
+            if is_miss(record.head.status) {
+                let name = target.missed_before().map_or(0, |miss| miss.name);
+                read ^= self.missed.approach(combine(record.head.application, name), true);
+            } else {
+                let object = target.number.flatten().unwrap_or(0);
+                read ^= self.objects.approach(combine(keys.path_key, object));
+            }
         }
         core::hint::black_box(read);
         all

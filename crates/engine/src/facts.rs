@@ -214,10 +214,12 @@ impl Engine<'_> {
             let source = self.sources.get_mut(slot);
             if is_post(record) {
                 let asked_ms = core::mem::take(&mut source.form_ms);
-                hasty |= asked_ms != 0 && now_ms.saturating_sub(asked_ms) <= HASTY_FORM_MS;
+                // A little out of order, it has been asked for just now.
+                let since_ms = (now_ms as u32).wrapping_sub(asked_ms);
+                hasty |= asked_ms != 0 && (since_ms <= HASTY_FORM_MS || since_ms > LATER_MS);
             } else if page {
                 // Messages that a program fetches are no form.
-                source.form_ms = now_ms.max(1);
+                source.form_ms = (now_ms as u32).max(1);
             }
         }
         hasty
@@ -315,7 +317,9 @@ fn owner(record: &RequestRecord<'_>, address: u64) -> u64 {
 }
 
 /// Forms sent sooner than this were not filled in by hand.
-const HASTY_FORM_MS: u64 = 2000;
+const HASTY_FORM_MS: u32 = 2000;
+/// Beyond, one moment is before another rather than after it.
+const LATER_MS: u32 = u32::MAX - 60_000;
 
 /// Whether the answer says yes: as the configuration has it, else as answers do.
 fn accepted(record: &RequestRecord<'_>, role: Role) -> bool {

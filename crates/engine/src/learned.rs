@@ -65,7 +65,6 @@ pub struct State {
     padding: u8,
     /// The epoch in which it taught the forest, plus one.
     epoch: u16,
-    reserved: u32,
 }
 
 impl State {

@@ -59,8 +59,12 @@ impl<'m> SourceSketch<'m> {
     pub fn insert(&mut self, key: u64, source: u64) {
         let bit = bit_of(source);
         let [a, b] = self.cells_of(key, self.generation.current as usize);
-        self.cells[a] |= bit;
-        self.cells[b] |= bit;
+        for cell in [a, b] {
+            // Nearly always it is there; a line that is not written need not go back to memory.
+            if self.cells[cell] & bit == 0 {
+                self.cells[cell] |= bit;
+            }
+        }
     }
 
     /// How many sources other than `source` are in the set of `key`, 0 to 7.
@@ -71,10 +75,13 @@ impl<'m> SourceSketch<'m> {
         (set & !bit_of(source)).count_ones()
     }
 
-    /// Reads the cells of a key: see [`crate::Engine::approach`].
-    pub(crate) fn approach(&self, key: u64) -> u64 {
-        let both = (0..2).map(|generation| self.cells_of(key, generation));
-        both.fold(0, |read, [a, b]| read ^ u64::from(self.cells[a] ^ self.cells[b]))
+    /// Reads the cells of a key, of the current generation or of both: see [`crate::Engine::approach`].
+    pub(crate) fn approach(&self, key: u64, both: bool) -> u64 {
+        let current = self.generation.current as usize;
+        let [a, b] = self.cells_of(key, current);
+        let read = self.cells[a] ^ self.cells[b];
+        let [c, d] = if both { self.cells_of(key, current ^ 1) } else { [a, b] };
+        u64::from(read ^ self.cells[c] ^ self.cells[d])
     }
 
     /// All cells.

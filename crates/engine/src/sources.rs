@@ -73,12 +73,6 @@ pub struct Source {
     pub(crate) usual: u32,
     /// Monotonic seconds.
     pub grace_until_s: u32,
-    /// Monotonic milliseconds when it last asked for a form.
-    pub form_ms: u64,
-    /// Misses.
-    pub scanning: vulnerability_scanning::State,
-    /// Attempts to log in.
-    pub login: credential_stuffing::State,
     /// Objects it went through.
     pub trail: scraping::State,
     /// What it published, created, reserved.
@@ -87,8 +81,15 @@ pub struct Source {
     pub load: resource_exhaustion::State,
     /// What it did today.
     pub activity: Activity,
+    // From here on is what few records need: see [`Self::HOT`].
+    /// Misses.
+    pub scanning: vulnerability_scanning::State,
+    /// Attempts to log in.
+    pub login: credential_stuffing::State,
     /// What the models say of it.
     pub learned: learned::State,
+    /// The low half of the monotonic milliseconds when it last asked for a form.
+    pub form_ms: u32,
 }
 
 /// What a decision about a source does. Any other value in a source counts as [`Self::Monitored`].
@@ -117,6 +118,9 @@ pub(crate) const ASKED_SITEMAP: u8 = 2;
 pub(crate) const ASKED_VOUCHED: u8 = 4;
 
 impl Source {
+    /// Bytes in front that nearly every record needs: what is read ahead.
+    const HOT: usize = core::mem::offset_of!(Self, scanning);
+
     /// Whether it behaved well often enough to count as a user: three requests served over two
     /// templates, and nothing against it.
     pub fn is_vouched(&self) -> bool {

@@ -137,6 +137,11 @@ impl Target {
         target
     }
 
+    /// What it says when it misses, if it has missed before.
+    pub(crate) fn missed_before(&self) -> Option<Missed> {
+        self.missed
+    }
+
     /// What it says when it misses.
     pub fn missed(&mut self, raw: &[u8], patterns: &Patterns, seed: Seed) -> Missed {
         *self.missed.get_or_insert_with(|| {
@@ -296,14 +301,15 @@ impl Targets {
         // The head and the first segments.
         let target = self.paths.get(at as usize);
         let read = target.map_or(0, |target| {
-            target.steps[0].name ^ target.steps[2].name ^ u64::from(target.depth)
+            let [first, second, third, fourth, ..] = &target.steps;
+            first.key ^ second.key ^ third.key ^ fourth.key ^ u64::from(target.depth)
         });
         (read, at)
     }
 
-    /// The number that a path ends with, by where what it says was found to be.
-    pub(crate) fn number_of(&self, target: u32) -> Option<u64> {
-        self.paths.get(target as usize)?.number?
+    /// What a path says, by where it was found to be.
+    pub(crate) fn at(&self, target: u32) -> Option<&Target> {
+        self.paths.get(target as usize)
     }
 
     /// What the User-Agent of a record says; `key` is its hash.

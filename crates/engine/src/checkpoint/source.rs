@@ -52,7 +52,6 @@ pub(super) struct Core {
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub(super) struct States {
-    form_ms: u64,
     scanning: vulnerability_scanning::State,
     login: credential_stuffing::State,
     trail: scraping::State,
@@ -77,7 +76,7 @@ pub(super) const LAYOUT: u64 = MEANING
     | (size_of::<scraping::State>() as u64) << 32
     | (size_of::<posting::State>() as u64) << 40
     | (size_of::<resource_exhaustion::State>() as u64) << 48;
-const MEANING: u64 = 6;
+const MEANING: u64 = 7;
 
 impl Saved {
     /// The source, if a checkpoint should carry it: suspects, convicted and lifted ones, those that
@@ -121,7 +120,6 @@ impl Saved {
                 reserved: 0,
             },
             states: States {
-                form_ms: source.form_ms,
                 scanning: source.scanning,
                 login: source.login,
                 trail: source.trail,
@@ -168,7 +166,7 @@ impl Core {
             today: self.today,
             usual: self.usual,
             grace_until_s: (clock.moment(self.grace_until_ms) / 1000) as u32,
-            form_ms: states.form_ms,
+            form_ms: 0,
             scanning: states.scanning,
             login: states.login,
             trail: states.trail,
@@ -189,7 +187,6 @@ impl Core {
 
 impl Restore for States {
     fn restore(&mut self, clock: &Clock) {
-        self.form_ms = clock.moment(self.form_ms);
         self.login.restore(clock);
         self.trail.restore(clock);
         self.posts.restore(clock);

@@ -20,16 +20,25 @@ pub const READS: u16 = 3;
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Posts {
-    /// Monotonic milliseconds of the last one.
-    pub last_ms: u64,
+    /// Monotonic milliseconds of the last one, the low half first: a whole word would pad the state.
+    last: [u32; 2],
     /// How many.
     pub count: u16,
-    /// Changes to another path than the one that was asked for before, ever and since the last one
-    /// (of reservations alone).
-    elsewhere: u16,
-    strayed: u16,
-    /// Bytes of the last one (of contributions alone), at most 65,535.
-    pub length: u16,
+    /// Of contributions, the bytes of the last one, at most 65,535; of reservations, how often another path
+    /// was asked for than the one before.
+    pub more: u16,
+}
+
+impl Posts {
+    /// Monotonic milliseconds of the last one.
+    pub fn last_ms(&self) -> u64 {
+        u64::from(self.last[0]) | u64::from(self.last[1]) << 32
+    }
+
+    /// There was another one.
+    pub fn set_last_ms(&mut self, now_ms: u64) {
+        self.last = [now_ms as u32, (now_ms >> 32) as u32];
+    }
 }
 
 /// What a source published, created and reserved. Plain old data.
@@ -48,17 +57,20 @@ pub struct State {
     pub others: u16,
     /// Path of the last of them, a part of its hash.
     watched: u32,
+    /// Changes to another path since the last reservation.
+    strayed: u16,
+    padding: u16,
 }
 
 impl State {
     /// Whether all that it ever asked for, beside reserving, is one path.
     pub fn is_only_watching(&self) -> bool {
-        self.reservations.elsewhere == 0
+        self.reservations.more == 0
     }
 
     /// Takes in a reservation: whether the source looked at nothing but one path since the last one.
     pub(super) fn watched(&mut self) -> bool {
-        core::mem::take(&mut self.reservations.strayed) == 0
+        core::mem::take(&mut self.strayed) == 0
     }
 
     /// Counts a request that is no post: somebody who looks at pages between posts reads.
@@ -68,8 +80,8 @@ impl State {
             let before = core::mem::replace(&mut self.watched, path);
             if before != 0 && before != path {
                 let reservations = &mut self.reservations;
-                reservations.elsewhere = reservations.elsewhere.saturating_add(1);
-                reservations.strayed = reservations.strayed.saturating_add(1);
+                reservations.more = reservations.more.saturating_add(1);
+                self.strayed = self.strayed.saturating_add(1);
             }
         }
         if facts.role != Role::Registration && !facts.post {
@@ -94,9 +106,9 @@ pub struct Rates {
 
 /// Takes in one event; its log likelihood ratios.
 pub fn event(posts: &mut Posts, others: &mut u16, now_ms: u64, rates: &Rates) -> Option<Ratios> {
-    let gap_hours = now_ms.saturating_sub(posts.last_ms) as f32 / 3_600_000.0;
+    let gap_hours = now_ms.saturating_sub(posts.last_ms()) as f32 / 3_600_000.0;
     let first = posts.count == 0;
-    posts.last_ms = now_ms;
+    posts.set_last_ms(now_ms);
     posts.count = posts.count.saturating_add(1);
     let reads = *others >= READS;
     *others = others.saturating_sub(READS).min(rates.kept);

@@ -44,9 +44,9 @@ pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
     }
     let now_ms = event.record.head.time_ms;
     let posts = &mut source.posts;
-    let gap_ms = now_ms.saturating_sub(posts.reservations.last_ms);
+    let gap_ms = now_ms.saturating_sub(posts.reservations.last_ms());
     let first = posts.reservations.count == 0;
-    posts.reservations.last_ms = now_ms;
+    posts.reservations.set_last_ms(now_ms);
     posts.reservations.count = posts.reservations.count.saturating_add(1);
     let watched = posts.watched();
     let reads = core::mem::take(&mut posts.others) >= READS && !watched;

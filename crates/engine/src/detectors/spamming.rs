@@ -67,7 +67,7 @@ pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
 /// `None` while as many are normal, and for automation that somebody set up.
 fn beyond(event: &Event<'_>, source: &mut Source) -> Option<[f32; 3]> {
     let length = u16::try_from(event.record.head.content_length).unwrap_or(u16::MAX);
-    let last = core::mem::replace(&mut source.posts.contributions.length, length);
+    let last = core::mem::replace(&mut source.posts.contributions.more, length);
     let null = event.null.filter(|_| !event.established)?;
     if source.activity.value(Feature::Posts) <= null {
         return None;

@@ -96,7 +96,7 @@ impl<'m> Singles<'m> {
     pub(crate) fn knows(&self, address: u64) -> bool {
         // No branch for each: where it stands cannot be guessed.
         let line = &self.0[self.at(address)].0;
-        line.iter().fold(false, |known, pair| known | (pair.address == address))
+        line.iter().map(|pair| u32::from(pair.address == address)).sum::<u32>() != 0
     }
 
     /// Addresses that are known.

@@ -251,7 +251,7 @@ impl<'m> Sources<'m> {
         self.buckets[self.bucket(key)].0[0].0
     }
 
-    /// Reads every cache line of a source's record, if it is there; the keys of its bucket have been read.
+    /// Reads what nearly every record needs of a source, if it is there; the keys of its bucket have been read.
     /// What was read, and the slot.
     pub(crate) fn approach_record(&self, key: u64) -> (u64, u32) {
         let bucket = self.bucket(key);
@@ -263,8 +263,9 @@ impl<'m> Sources<'m> {
             return (0, u32::MAX);
         }
         let slot = bucket * WAYS + found.trailing_zeros() as usize;
-        let record = self.slots[slot].as_bytes();
-        (record.iter().step_by(64).fold(0, |read, byte| read ^ u64::from(*byte)), slot as u32)
+        let record = &self.slots[slot].as_bytes()[..Source::HOT];
+        let lines = record.iter().step_by(64).chain(record.last());
+        (lines.fold(0, |read, byte| read ^ u64::from(*byte)), slot as u32)
     }
 
     fn bucket(&self, key: u64) -> usize {

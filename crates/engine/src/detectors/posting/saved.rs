@@ -6,7 +6,7 @@ use crate::checkpoint::{Clock, Restore};
 impl Restore for State {
     fn restore(&mut self, clock: &Clock) {
         for posts in [&mut self.registrations, &mut self.contributions, &mut self.reservations] {
-            posts.last_ms = clock.moment(posts.last_ms);
+            posts.set_last_ms(clock.moment(posts.last_ms()));
         }
     }
 }
