@@ -1,4 +1,5 @@
-//! Lines a second and memory of `api-abuse replay`, and of `GoAccess` over the same file if it is installed.
+//! Lines a second and memory of `api-abuse replay`, and of `GoAccess` over the same file and `fail2ban-regex` over a
+//! sample of it, if they are installed.
 //!
 //! Run with `cargo bench -p api-abuse` (or `-- LINES`). No assertion: a number is not a test. Beside what
 //! the clock says stands what the busiest thread took of a processor, which is what two free cores would
@@ -14,6 +15,10 @@ use std::time::{Duration, Instant};
 
 /// Lines of the larger of two files.
 const LINES: u64 = 2_000_000;
+/// Lines of what fail2ban is given, which takes its time.
+const SAMPLE: u64 = 50_000;
+/// What a jail for those who look for what is not there matches.
+const JAIL: &str = "^<HOST> .*\" 404 ";
 /// Visitors of the site, and pages and things in it.
 const CLIENTS: u64 = 40_000;
 const KINDS: [(&str, &str, u64); 6] = [
@@ -42,6 +47,20 @@ fn main() {
             Ok(_) => report("goaccess", lines, run("goaccess", &parse)),
             Err(_) => println!("  goaccess is not installed"),
         }
+    }
+    let sample = lines.min(SAMPLE);
+    let log = folder.join("sample.log");
+    write_log(&log, sample);
+    let file = log.to_str().unwrap();
+    println!("{sample} combined lines");
+    report(
+        "api-abuse replay",
+        sample,
+        run(env!("CARGO_BIN_EXE_api-abuse"), &["replay", "--json", file]),
+    );
+    match Command::new("fail2ban-regex").arg("--version").stdout(Stdio::null()).status() {
+        Ok(_) => report("fail2ban-regex", sample, run("fail2ban-regex", &[file, JAIL])),
+        Err(_) => println!("  fail2ban-regex is not installed"),
     }
     fs::remove_dir_all(&folder).unwrap();
 }

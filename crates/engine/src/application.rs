@@ -138,7 +138,21 @@ impl Statistics {
 impl Engine<'_> {
     /// The statistics slot of an application, made if it is new. The last slot is everybody's who
     /// came too late.
+    #[inline]
     pub(crate) fn application(&mut self, key: u64, name: &[u8]) -> usize {
+        // As nearly always: that of the record before.
+        let recent = &self.applications[self.recent];
+        if recent.key == key && key != 0 && (name.is_empty() || recent.name_len != 0) {
+            return self.recent;
+        }
+        let slot = self.application_of(key, name);
+        if slot < APPLICATIONS - 1 {
+            self.recent = slot;
+        }
+        slot
+    }
+
+    fn application_of(&mut self, key: u64, name: &[u8]) -> usize {
         let last = APPLICATIONS - 1;
         let slot =
             self.applications[..last].iter().position(|slot| slot.key == key || slot.key == 0);

@@ -5,6 +5,7 @@ use crate::detectors::vulnerability_scanning::is_miss;
 use crate::engine::{Engine, source_hash};
 use crate::hash::combine;
 use crate::record::{RecordHead, flags};
+use crate::role::Role;
 use crate::source::network_of;
 use crate::{Decision, RequestRecord, SourceKey, SourceKind};
 
@@ -27,9 +28,8 @@ pub(crate) struct Keys {
     pub(crate) session: u64,
     pub(crate) client: u64,
     pub(crate) address: u64,
-    /// Hashes of path and User-Agent, as they stand in the record.
+    /// Hash of the path, as it stands in the record.
     pub(crate) path: u64,
-    pub(crate) agent: u64,
     /// [`network_of`] its address.
     pub(crate) network: u64,
     /// Hash of application and path.
@@ -141,7 +141,8 @@ impl Engine<'_> {
             let page = record.has(flags::HTML | flags::FROM_LOG) || is_miss(record.head.status);
             read ^= self.sources.approach(keys.session) ^ self.sources.approach(keys.client);
             read ^= self.singles.approach(keys.address) ^ self.served.approach(keys.path_key, page);
-            read ^= targets.map_or(0, |targets| targets.approach(keys.path, keys.agent));
+            read ^=
+                targets.map_or(0, |targets| targets.approach(keys.path, record.head.fingerprint));
         }
         for keys in known.iter_mut() {
             for (key, near) in [keys.session, keys.client].into_iter().zip(&mut keys.near) {
@@ -163,7 +164,7 @@ impl Engine<'_> {
             if is_miss(record.head.status) {
                 let name = target.missed_before().map_or(0, |miss| miss.name);
                 read ^= self.missed.approach(combine(record.head.application, name), true);
-            } else {
+            } else if target.role != Role::Static {
                 let object = target.number.flatten().unwrap_or(0);
                 read ^= self.objects.approach(combine(keys.path_key, object));
             }
@@ -187,7 +188,6 @@ impl Engine<'_> {
             near: [u32::MAX; 2],
             target: u32::MAX,
             path: self.config.seed.table(record.path),
-            agent: self.config.seed.table(record.user_agent),
         }
     }
 }

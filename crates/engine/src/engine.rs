@@ -61,6 +61,8 @@ pub struct Engine<'m> {
     /// Taken out while a record is judged by it, which is why it may not be there.
     pub(crate) targets: Option<Box<Targets>>,
     pub(crate) forest: Forest<'m>,
+    /// The slot of the last record's application.
+    pub(crate) recent: usize,
     /// When silent applications were last looked after, monotonic milliseconds.
     pub(crate) recovered_ms: u64,
 }
@@ -101,6 +103,7 @@ impl<'m> Engine<'m> {
             patterns,
             unenforced: Vec::new(),
             targets: None,
+            recent: 0,
             recovered_ms: 0,
             config,
         };

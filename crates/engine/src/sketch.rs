@@ -76,6 +76,7 @@ impl<'m> SourceSketch<'m> {
     }
 
     /// Reads the cells of a key, of the current generation or of both: see [`crate::Engine::approach`].
+    #[inline]
     pub(crate) fn approach(&self, key: u64, both: bool) -> u64 {
         let current = self.generation.current as usize;
         let [a, b] = self.cells_of(key, current);

@@ -6,7 +6,7 @@
 //! no decision and may forget at any time: it lies on the heap, not in the engine's tables.
 
 use crate::approach::Keys;
-use crate::detectors::patterns::{Patterns, declares_crawler, is_courtesy, is_misplaced_link};
+use crate::detectors::patterns::{Patterns, is_courtesy, is_misplaced_link};
 use crate::detectors::vulnerability_scanning::missed_name;
 use crate::hash::Seed;
 use crate::object::last_number;
@@ -16,10 +16,12 @@ use crate::role::{Looks, Role};
 use crate::sources::{ASKED_ROBOTS, ASKED_SITEMAP};
 use crate::token::Token;
 
+mod agents;
+
+use agents::Agents;
+
 /// Paths that are remembered, in groups of which the one that was seen longest ago gives way.
 const PATHS: usize = 32_768;
-/// The same for User-Agents, of which the one that was worked out first gives way.
-const AGENTS: usize = 1024;
 const GROUP: usize = 4;
 
 /// Questions that are remembered whether they hold an attack.
@@ -79,7 +81,6 @@ pub struct Step {
 /// What a User-Agent says.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Agent {
-    key: u64,
     /// It says that it is a crawler.
     pub crawler: bool,
     /// It is an attack.
@@ -222,7 +223,7 @@ pub(crate) struct Targets {
     /// Keys of paths, and where they are among `paths`, which grow as they are needed.
     keys: Vec<[(u64, u32); GROUP]>,
     paths: Vec<Target>,
-    agents: Vec<[Agent; GROUP]>,
+    agents: Agents,
     /// Hashes of queries, the lowest bit of which says whether it is an attack.
     queries: Vec<u64>,
 }
@@ -236,7 +237,7 @@ impl Targets {
         patterns: &Patterns,
         seed: Seed,
     ) -> Said<'_> {
-        let agent = self.agent(record, keys.agent, patterns);
+        let agent = self.agents.of(record, patterns);
         let query = self.is_attack(record.query, patterns, seed);
         Said { agent, query, target: self.of(record, keys.path, patterns, seed) }
     }
@@ -286,10 +287,9 @@ impl Targets {
     }
 
     /// Reads where a record is remembered: see [`crate::Engine::approach`].
-    pub(crate) fn approach(&self, path: u64, agent: u64) -> u64 {
-        let agent = self.agents.get(agent as usize % (AGENTS / GROUP));
+    pub(crate) fn approach(&self, path: u64, fingerprint: u64) -> u64 {
         let path = self.keys.get(path as usize % (PATHS / GROUP));
-        agent.map_or(0, |group| group[0].key) ^ path.map_or(0, |group| group[0].0)
+        self.agents.approach(fingerprint) ^ path.map_or(0, |group| group[0].0)
     }
 
     /// Reads what a path says, when where it is remembered has been read; and where that is.
@@ -310,29 +310,6 @@ impl Targets {
     /// What a path says, by where it was found to be.
     pub(crate) fn at(&self, target: u32) -> Option<&Target> {
         self.paths.get(target as usize)
-    }
-
-    /// What the User-Agent of a record says; `key` is its hash.
-    pub(crate) fn agent(
-        &mut self,
-        record: &RequestRecord<'_>,
-        key: u64,
-        patterns: &Patterns,
-    ) -> Agent {
-        if self.agents.is_empty() {
-            self.agents = vec![[Agent::default(); GROUP]; AGENTS / GROUP];
-        }
-        let group = &mut self.agents[key as usize % (AGENTS / GROUP)];
-        if let Some(known) = group.iter().find(|agent| agent.key == key) {
-            return *known;
-        }
-        to_front(group, GROUP - 1);
-        group[0] = Agent {
-            key,
-            crawler: declares_crawler(record.user_agent),
-            attack: patterns.is_attacking_agent(record.user_agent),
-        };
-        group[0]
     }
 }
 
@@ -373,10 +350,7 @@ mod tests {
                     query: b"",
                     user_agent: agent.as_bytes(),
                 };
-                assert_eq!(
-                    targets.agent(&record, seed.table(agent.as_bytes()), &patterns).crawler,
-                    n % 3 == 0
-                );
+                assert_eq!(targets.agents.of(&record, &patterns).crawler, n % 3 == 0);
                 let found = targets.of(&record, seed.table(path.as_bytes()), &patterns, seed);
                 let fresh = Target::new(path.as_bytes(), &patterns, seed);
                 let normal = Path::new(path.as_bytes());

@@ -227,7 +227,10 @@ impl<'m> Sources<'m> {
     pub(crate) fn weigh_at(&mut self, slot: usize, now_ms: u64, peak: f32) {
         let source = &self.slots[slot];
         let entry = Entry::new(source.key, source.last_ms, weight(source, now_ms, peak));
-        self.buckets[slot / WAYS].0[slot % WAYS] = entry;
+        let place = &mut self.buckets[slot / WAYS].0[slot % WAYS];
+        if place.0 != entry.0 {
+            *place = entry;
+        }
     }
 
     /// The slot of a key that is there.
