@@ -123,6 +123,23 @@ test-nginx-asan: build-asan ## the tests on a real NGINX, all of it under Addres
 	$(SANITIZED_ENVIRONMENT) cargo test -p api-abuse-tests --test nginx -- \
 		--skip clock:: --skip gibibyte $(SANITIZED_TESTS)
 
+# As above, with ThreadSanitizer: NGINX's main thread and the module's threads, in one process. Shared memory
+# is seen from one process at a time.
+THREADED_NGINX := $(abspath target/nginx/1.28.3-thread)
+THREADED_TARGET := $(TARGET)/nginx-tsan
+
+.PHONY: test-nginx-tsan
+test-nginx-tsan: nightly ## the tests on a real NGINX, all of it under ThreadSanitizer (nightly Rust)
+	[ -x $(THREADED_NGINX)/objs/nginx ] || \
+		SANITIZER=thread tests/scripts/configure-nginx 1.28.3 $(THREADED_NGINX)
+	NGINX_BUILD_DIR=$(THREADED_NGINX)/objs \
+	RUSTFLAGS="-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer" cargo +nightly build \
+		--config profile.dev.opt-level=2 --target $(HOST) --target-dir $(THREADED_TARGET)
+	NGINX_BINARY=$(THREADED_NGINX)/objs/nginx \
+	API_ABUSE_MODULE=$(THREADED_TARGET)/$(HOST)/debug/libngx_http_api_abuse_module.so \
+	TSAN_OPTIONS=suppressions=$(abspath tests/data/nginx-tsan.suppressions):print_suppressions=0 \
+	cargo test -p api-abuse-tests --test nginx -- --skip clock:: --skip gibibyte $(SANITIZED_TESTS)
+
 .PHONY: fuzz-http
 fuzz-http: build-asan ## mutated bytes through NGINX's parsers into the module (FUZZ_SECONDS=60 FUZZ_SEED=1)
 	cargo build --release -p api-abuse-tests --bin fuzz_http

@@ -248,8 +248,9 @@ impl Engine<'_> {
     #[inline(never)]
     fn recover_at(&mut self, at: usize, application: usize, key: u64, now_ms: u64) {
         let policy = self.policy(application, key);
-        let (percent, learning_ms) = (policy.budget_percent, policy.learning_ms);
-        if self.budgets[at].recover(percent, now_ms) {
+        let (percent, floor) = (policy.budget_percent, policy.budget_floor);
+        let learning_ms = policy.learning_ms;
+        if self.budgets[at].recover(percent, floor, now_ms) {
             let statistics = &mut self.applications[application];
             statistics.arrive(statistics.last_ms, learning_ms, false);
         }

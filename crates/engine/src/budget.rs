@@ -24,7 +24,8 @@ pub(crate) use saved::SavedBreaker;
 pub const PER_ADDRESS: u64 = 8;
 /// A client is active for one to two of these.
 pub const WINDOW_MS: u64 = 600_000;
-/// The share must be below half the budget for this long before the breaker closes.
+/// The share must be below half the budget, or the denied fewer than half the floor, for this long before
+/// the breaker closes.
 pub const QUIET_MS: u64 = 600_000;
 /// How often an open breaker looks at the share.
 const CHECK_MS: u64 = 1000;
@@ -117,14 +118,16 @@ impl Budget {
         (trips, trips)
     }
 
-    /// Looks at an open breaker; true when it closes now.
-    pub fn recover(&mut self, percent: f32, now_ms: u64) -> bool {
+    /// Looks at an open breaker; true when it closes now. So few that they would not have opened it are not
+    /// too many: half of either bound is quiet.
+    pub fn recover(&mut self, percent: f32, floor: f32, now_ms: u64) -> bool {
         if self.tripped_ms == 0 || now_ms.saturating_sub(self.checked_ms) < CHECK_MS {
             return false;
         }
         self.checked_ms = now_ms;
         self.rotate(now_ms);
-        if self.share().exceeds(percent / 2.0) {
+        let share = self.share();
+        if share.denied.round() >= floor / 2.0 && share.exceeds(percent / 2.0) {
             self.quiet_ms = 0;
             return false;
         }
@@ -233,13 +236,30 @@ mod tests {
             if second % 60 == 0 {
                 clients(&mut budget, 0, 1000, false, now_ms);
             }
-            if budget.recover(5.0, now_ms) {
+            if budget.recover(5.0, 20.0, now_ms) {
                 closed = Some(second);
                 break;
             }
         }
         assert!(closed.is_some_and(|s| (600..=1900).contains(&s)), "{closed:?}");
         assert!(!budget.is_tripped());
+    }
+
+    #[test]
+    fn a_few_do_not_keep_it_open_and_many_do() {
+        for (denied, closes) in [(9, true), (60, false)] {
+            let mut budget = Budget::default();
+            let mut now_ms = 1000;
+            clients(&mut budget, 0, 10, false, now_ms);
+            assert!((0..40).any(|n| budget.deny(client(77, 5000 + n, 5), 5.0, 20.0, now_ms).1));
+            let closed = (0..120).any(|_| {
+                now_ms += 60_000;
+                clients(&mut budget, 0, 10, false, now_ms);
+                clients(&mut budget, 5000, denied, true, now_ms);
+                budget.recover(5.0, 20.0, now_ms)
+            });
+            assert_eq!(closed, closes, "{denied} denied of {} clients", 10 + denied);
+        }
     }
 
     #[test]

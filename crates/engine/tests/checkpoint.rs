@@ -175,6 +175,35 @@ fn an_open_circuit_breaker_stays_open() {
 }
 
 #[test]
+fn an_open_circuit_breaker_waits_for_its_time_while_nobody_watches() {
+    let policy = Policy { budget_floor: 20.0, ..Policy::default() };
+    let state = |world: &World<'_>| State::from_u8(world.engine.applications()[0].state as u8);
+    let config = Config { policy, ..Config::new(SEED) }.with_application(b"shop");
+    let (mut bytes, mut now_ms) = world(config.clone(), |world| {
+        world.people(PEOPLE..PEOPLE + 200);
+        for bot in 0..80 {
+            world.until_decided(40, 1, |n| probe(0x0b00_0000 + bot, n)).unwrap();
+        }
+        assert_eq!(state(world), State::Tripped);
+        (save(world, WALL_MS), world.now_ms)
+    });
+    let mut wall_ms = WALL_MS;
+    // Quiet, but not for as long as it should be; then it was.
+    for (minutes, expected) in [(25, State::Tripped), (5, State::Tripped), (6, State::Learning)] {
+        wall_ms += minutes * 60_000;
+        let mut memory = Memory::new(2 << 20);
+        let (mut engine, _) = Engine::attach(memory.bytes(), config.clone()).unwrap();
+        engine.load(&bytes, now_ms, wall_ms).unwrap();
+        let mut world = World { engine, now_ms, decisions: Vec::new(), records: 0 };
+        let before = if minutes == 6 { State::Tripped } else { expected };
+        assert_eq!(state(&world), before, "{minutes}, before anybody came");
+        world.people(PEOPLE..PEOPLE + 5);
+        assert_eq!(state(&world), expected, "{minutes}");
+        (bytes, now_ms) = (save(&world, wall_ms), world.now_ms);
+    }
+}
+
+#[test]
 fn tables_of_another_size() {
     let bytes = world(config(), |world| {
         history(world);

@@ -10,6 +10,8 @@ use api_abuse_tests::eventually;
 use api_abuse_tests::nginx::{Nginx, Site};
 use api_abuse_tests::sites::{attacker, guarded_files, neighbour};
 
+use crate::policy::flood;
+
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The library that `make deps` installs.
@@ -95,4 +97,40 @@ fn a_clock_that_jumps_shortens_and_lengthens_nothing() {
     let times = ["since", "expires"].map(|time| entry.unwrap()[time].as_str().unwrap().to_owned());
     println!("{times:?}");
     assert!(nginx.client_from(neighbour(2)).get("/page.html").unwrap().status == 200);
+}
+
+/// An open circuit breaker closes by itself after ten quiet minutes. They pass by the wall clock here, while
+/// NGINX is down: its state knows when it opened, and since when it is quiet.
+#[test]
+fn a_circuit_breaker_closes_when_it_was_quiet_for_long_enough() {
+    let mut site = site();
+    let policy = "api_abuse_application shop { budget 1%; deny 127.2.201.0/24; }\n";
+    site.http.insert_str(0, policy);
+    let mut nginx = site.expect("falls back to monitor").start();
+    let is_tripped = |nginx: &Nginx| {
+        let tripped = [("application", "shop"), ("state", "tripped")];
+        nginx.metrics().sum("api_abuse_application_state", &tripped) > 0.5
+    };
+    convict(&nginx, 1);
+    flood(&nginx);
+    assert!(eventually(PATIENCE, || is_tripped(&nginx)), "{}", nginx.error_log());
+    for minutes in ["+0m", "+25m"] {
+        // Who was denied before is served, too; not whom the operator denies.
+        if minutes != "+0m" {
+            nginx.restart_with(|home| set_clock(home, minutes));
+        }
+        let is_open = || is_tripped(&nginx) && !is_denied(&nginx, 1);
+        assert!(eventually(PATIENCE, is_open), "{minutes}: {}", nginx.status()["applications"]);
+        let refused = nginx.client_from(neighbour(0x101)).get("/page.html").unwrap();
+        assert_eq!(refused.status, 403, "{minutes}");
+        let unlucky = Attacker { limit: 60, ..Attacker::new(nginx.address, attacker(2)) };
+        assert!(!unlucky.scan().denied, "{minutes}");
+    }
+    // What was counted is old by now, so it is quiet since the last start, a quarter of an hour ago.
+    nginx.restart_with(|home| set_clock(home, "+40m"));
+    assert!(eventually(PATIENCE, || ahead(&nginx) > 2000.0 && !is_tripped(&nginx)));
+    let said = || nginx.error_log().contains("is protected again");
+    assert!(eventually(PATIENCE, said), "{}", nginx.error_log());
+    assert!(eventually(PATIENCE, || is_denied(&nginx, 1)), "its hour is not over");
+    convict(&nginx, 3);
 }

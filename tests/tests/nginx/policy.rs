@@ -119,13 +119,10 @@ fn a_policy_that_nothing_enables_and_one_for_the_value_of_a_variable() {
 /// Addresses that attack in the flood.
 const BOTNET: u16 = 420;
 
-#[test]
-fn an_application_whose_budget_is_spent_denies_nobody() {
-    let nginx = with_policy("budget 1%;").expect("falls back to monitor").start();
-    assert!(scan(&nginx, 1));
+/// So many scanners, from addresses of their own, that the budget of an application is spent.
+pub(crate) fn flood(nginx: &Nginx) {
     thread::scope(|scope| {
         for part in 0..6 {
-            let nginx = &nginx;
             scope.spawn(move || {
                 for host in (1000 + part..1000 + BOTNET).step_by(6) {
                     let mut attack = Attacker::new(nginx.address, attacker(host));
@@ -136,6 +133,13 @@ fn an_application_whose_budget_is_spent_denies_nobody() {
             });
         }
     });
+}
+
+#[test]
+fn an_application_whose_budget_is_spent_denies_nobody() {
+    let nginx = with_policy("budget 1%;").expect("falls back to monitor").start();
+    assert!(scan(&nginx, 1));
+    flood(&nginx);
     assert!(eventually(SOON, || nginx_status(&nginx, 1) == 200), "{}", nginx.error_log());
     nginx.entries_until(attacker(1), |entries| {
         entries.iter().any(|entry| entry.code == 200 && entry.verdict == "DENIED_MONITOR")

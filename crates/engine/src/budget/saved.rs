@@ -3,6 +3,7 @@
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use super::Budget;
+use crate::application::State;
 use crate::checkpoint::{Clock, Restore};
 use crate::engine::Engine;
 
@@ -26,8 +27,11 @@ impl Engine<'_> {
     /// Puts a breaker where its application is; one that has none of its own here is dropped.
     pub(crate) fn insert_breaker(&mut self, breaker: &SavedBreaker) {
         let slot = self.applications.iter().position(|slot| slot.key == breaker.application);
-        if let Some(budget) = slot.and_then(|slot| self.budgets.get_mut(slot)) {
-            *budget = breaker.budget;
+        let Some(slot) = slot.filter(|slot| *slot < self.budgets.len()) else { return };
+        self.budgets[slot] = breaker.budget;
+        // Workers go by the state, from the first request on.
+        if breaker.budget.is_tripped() {
+            self.applications[slot].state = State::Tripped as u32;
         }
     }
 }

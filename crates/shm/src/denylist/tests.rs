@@ -141,9 +141,9 @@ fn it_behaves_like_a_map_with_bounded_room() {
                 lost.retain(|key, entry| entry.is_live(now) && list.find(key, now) != Some(*entry));
                 assert_eq!(lost.len(), usize::from(outcome == Inserted::Displaced), "{outcome:?}");
                 for lost in lost.values() {
-                    let rank = (lost.confidence, lost.expires_ms);
+                    let rank = (lost.confidence, lost.hits, lost.expires_ms);
                     let mut others =
-                        rivals(&list, &entry.key).map(|it| (it.confidence, it.expires_ms));
+                        rivals(&list, &entry.key).map(|it| (it.confidence, it.hits, it.expires_ms));
                     assert!(lost.confidence <= entry.confidence && others.all(|it| rank <= it));
                 }
                 model.retain(|key, _| !lost.contains_key(key));

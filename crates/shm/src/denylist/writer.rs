@@ -54,9 +54,10 @@ impl<'a> DenylistWriter<'a> {
 
     /// Writes `entry`, at the place of the same key, or else, in this order: in an empty slot of
     /// the emptier bucket, over an expired entry, in a slot that becomes free when others move, over
-    /// the live entry of least confidence (of those the one that ends first), if its confidence is not
-    /// higher. Among equals the newcomer is known to be at it right now; who loses its place while it is,
-    /// too, comes by and is written again. What is [`CERTAIN`] makes way for nobody.
+    /// the live entry of least confidence, if that is not higher: of those the one that was met least
+    /// often, then the one that ends first. Among equals the newcomer is known to be at it right now; who
+    /// loses its place while it is, too, comes by and is written again. What is [`CERTAIN`] makes way for
+    /// nobody.
     pub fn insert(&mut self, entry: &DenyEntry, now_ms: u64) -> Inserted {
         let counters = self.list.counters;
         // A new source has a full bucket of tokens.
@@ -108,15 +109,16 @@ impl<'a> DenylistWriter<'a> {
     }
 
     /// The slot in these buckets whose entry has the least confidence, if that is no more than that of
-    /// `entry`; of those, the one that ends first.
+    /// `entry`; of those the one with the fewest hits, then the one that ends first.
     fn weakest(&self, entry: &DenyEntry, buckets: [usize; 2]) -> Option<usize> {
         let most = entry.confidence.min(CERTAIN - 1);
         let slots = buckets.into_iter().flat_map(slots_of);
         let ranks = slots.filter_map(|slot| {
             let held = self.list.entry(slot)?;
-            (held.confidence <= most).then_some((held.confidence, held.expires_ms, slot))
+            let rank = (held.confidence, held.hits, held.expires_ms, slot);
+            (held.confidence <= most).then_some(rank)
         });
-        ranks.min().map(|(_, _, slot)| slot)
+        ranks.min().map(|(.., slot)| slot)
     }
 
     /// Takes the entry of `key` away; whether there was one.

@@ -64,3 +64,17 @@ fn what_is_certain_makes_way_for_nobody() {
     assert_eq!(placed.len(), table.list().capacity());
     assert!(placed.iter().all(|entry| table.list().find(&entry.key, 0) == Some(**entry)));
 }
+
+#[test]
+fn who_is_met_again_and_again_stays() {
+    let table = Table::new(BUCKETS);
+    let mut writer = full(&table);
+    let list = table.list();
+    let capacity = list.capacity() as u64;
+    let busy: Vec<_> = list.iter(0).step_by(9).map(|held| held.key).collect();
+    assert!(busy.iter().all(|key| writer.add_hits(key, 1)));
+    for n in 4 * capacity..20 * capacity {
+        assert_eq!(writer.insert(&entry(key(n), 50, 1000 + n), 0), Inserted::Displaced);
+    }
+    assert!(busy.iter().all(|key| list.find(key, 0).is_some()), "{} of {capacity}", busy.len());
+}
