@@ -1,6 +1,8 @@
-//! Attackers and the benign traffic that looks like them, against the engine, in virtual time.
+//! The engine in virtual time: attackers, the benign traffic that looks like them, what operators want, what
+//! a conviction says of itself, what survives a restart.
 #![allow(
     clippy::unwrap_used,
+    clippy::panic,
     clippy::wildcard_imports,
     missing_docs,
     reason = "a test fails loudly"
@@ -10,10 +12,16 @@
 mod attacks;
 #[path = "scenarios/benign.rs"]
 mod benign;
+#[path = "scenarios/checkpoint.rs"]
+mod checkpoint;
+#[path = "scenarios/explanation.rs"]
+mod explanation;
 #[path = "scenarios/many.rs"]
 mod many;
 #[path = "scenarios/patience.rs"]
 mod patience;
+#[path = "scenarios/policy.rs"]
+mod policy;
 #[path = "scenarios/programs.rs"]
 mod programs;
 #[path = "scenarios/world.rs"]

@@ -78,13 +78,11 @@ fn a_broken_deploy_convicts_nobody() {
 
 #[test]
 fn evidence_survives_the_engine() {
-    let mut memory = aligned(2 << 20);
+    let mut memory = Memory::new(2 << 20);
     let config = || Config::new(SEED).with_application(b"shop");
     let mut decisions = 0;
     for n in 0..10 {
-        let (engine, _) = Engine::attach(memory.bytes(), config()).unwrap();
-        let mut world =
-            World { engine, now_ms: 1_000_000 + n * 100, decisions: Vec::new(), records: 0 };
+        let mut world = World::new(&mut memory, config(), 1_000_000 + n * 100);
         world.send(1, &get(99, &format!("/w{n}x"), 404));
         decisions += world.decisions.len();
     }

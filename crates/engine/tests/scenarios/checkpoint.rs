@@ -1,15 +1,13 @@
 //! What an engine knows survives a restart, a reboot and tables of another size; nothing else does.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
 
-#[path = "common/world.rs"]
-mod world;
-
+use crate::world::{
+    Hit, Memory, PEOPLE, SEED, World, ask, guess, probe, shop, world_in, world_with,
+};
 use api_abuse_engine::application::State;
 use api_abuse_engine::checkpoint::{self, CheckpointError, Loaded};
 use api_abuse_engine::hash::{Seed, combine};
 use api_abuse_engine::profiles::{Feature, Learner};
 use api_abuse_engine::{Action, Config, Decision, Engine, Policy, Threat};
-use world::{Hit, Memory, PEOPLE, SEED, World, get, guess, probe, shop, world, world_in};
 
 const HOUR_MS: u64 = 3_600_000;
 const WALL_MS: u64 = 1_900_000_000_000;
@@ -70,8 +68,8 @@ fn future(world: &mut World<'_>) -> Vec<(u32, Decision)> {
             guess(3, n),
             probe(4, n),
             probe(5, n),
-            get(6, &format!("/api/items/{n}"), 200),
-            get(PEOPLE + n % 40, &format!("/products/{}.html", n % 40), 200),
+            ask(6, &format!("/api/items/{n}"), 200),
+            ask(PEOPLE + n % 40, &format!("/products/{}.html", n % 40), 200),
         ];
         for hit in hits {
             decided.extend(world.send(120, &hit).map(|decision| (n, decision)));
@@ -88,7 +86,7 @@ fn told(decided: &[(u32, Decision)]) -> Vec<(u32, u64, Threat, Action, u64, u64)
 
 #[test]
 fn the_same_records_lead_to_the_same_decisions() {
-    world(config(), |world| {
+    world_with(config(), |world| {
         history(world);
         let bytes = save(world, WALL_MS);
         let now_ms = world.now_ms;
@@ -109,7 +107,7 @@ fn the_same_records_lead_to_the_same_decisions() {
 
 #[test]
 fn a_reboot_moves_times_and_keeps_what_was_learned() {
-    let bytes = world(config(), |world| {
+    let bytes = world_with(config(), |world| {
         history(world);
         world.now_ms += 25 * HOUR_MS;
         world.people(PEOPLE..PEOPLE + 5);
@@ -125,7 +123,7 @@ fn a_reboot_moves_times_and_keeps_what_was_learned() {
         world.engine.repeat_decisions(world.now_ms, &mut held);
         assert_eq!(held.len(), 1);
         assert_eq!(State::from_u8(world.engine.applications()[0].state as u8), State::Ready);
-        world.send(10, &get(PEOPLE, "/", 200));
+        world.send(10, &ask(PEOPLE, "/", 200));
         assert_eq!(State::from_u8(world.engine.applications()[0].state as u8), State::Ready);
         assert!(world.send(10, &probe(7, 200)).is_none(), "held");
         world.now_ms = 60_000 + HOUR_MS * 2 / 3 + 1000;
@@ -150,7 +148,7 @@ fn an_open_circuit_breaker_stays_open() {
     let policy = Policy { budget_floor: 20.0, ..Policy::default() };
     let state = |world: &World<'_>| State::from_u8(world.engine.applications()[0].state as u8);
     let config = Config { policy, ..Config::new(SEED) }.with_application(b"shop");
-    let (bytes, now_ms) = world(config.clone(), |world| {
+    let (bytes, now_ms) = world_with(config.clone(), |world| {
         world.people(PEOPLE..PEOPLE + 800);
         for bot in 0..80 {
             world.until_decided(40, 1, |n| probe(0x0b00_0000 + bot, n)).unwrap();
@@ -205,7 +203,7 @@ fn an_open_circuit_breaker_waits_for_its_time_while_nobody_watches() {
 
 #[test]
 fn tables_of_another_size() {
-    let bytes = world(config(), |world| {
+    let bytes = world_with(config(), |world| {
         history(world);
         save(world, WALL_MS)
     });
@@ -223,7 +221,7 @@ fn tables_of_another_size() {
 
 #[test]
 fn what_is_no_checkpoint_is_refused() {
-    let bytes = world(config(), |world| {
+    let bytes = world_with(config(), |world| {
         history(world);
         save(world, WALL_MS)
     });
@@ -299,7 +297,7 @@ fn hostile_checkpoints_do_no_harm() {
 
 #[test]
 fn a_policy_of_now_judges_what_was_learned_before() {
-    let bytes = world(config(), |world| {
+    let bytes = world_with(config(), |world| {
         history(world);
         save(world, WALL_MS)
     });

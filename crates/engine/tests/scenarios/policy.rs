@@ -1,16 +1,12 @@
 //! What an operator wants done is what happens: reactions, sensitivities, times, lists, budget, lifts
 //! and the narrowest key.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
 
-#[path = "common/world.rs"]
-mod world;
-
+use crate::world::{Hit, PEOPLE, SEED, World, ask, guess, probe, shop, world_with};
 use api_abuse_engine::application::State;
 use api_abuse_engine::fusion::Sensitivity;
 use api_abuse_engine::policy::{Reaction, Repeat, ThreatPolicy};
 use api_abuse_engine::record::Verdict;
 use api_abuse_engine::{Action, CidrSet, Config, Decision, Policy, SourceKey, SourceKind, Threat};
-use world::{PEOPLE, SEED, World, get, guess, probe, shop, world};
 
 const HOUR_MS: u64 = 3_600_000;
 const SCANNER: u32 = 0xc000_0263;
@@ -35,7 +31,7 @@ fn scan(world: &mut World<'_>, limit: u32) -> Option<(u32, Decision)> {
 #[test]
 fn reactions() {
     for reaction in Reaction::ALL {
-        world(with(all(reaction, Sensitivity::Normal)), |world| {
+        world_with(with(all(reaction, Sensitivity::Normal)), |world| {
             let decided = scan(world, 200);
             let Some((requests, decision)) = decided else {
                 assert_eq!(reaction, Reaction::Off);
@@ -59,15 +55,15 @@ fn reactions() {
 fn an_application_has_a_policy_of_its_own() {
     let mut config = Config::new(SEED).with_application(b"shop");
     config.applications[0].policy = all(Reaction::Throttle, Sensitivity::Normal);
-    world(config, |world| assert_eq!(scan(world, 50).unwrap().1.action, Action::Throttle));
+    world_with(config, |world| assert_eq!(scan(world, 50).unwrap().1.action, Action::Throttle));
     let other = Config::new(SEED).with_application(b"another");
-    world(other, |world| assert_eq!(scan(world, 50).unwrap().1.action, Action::Deny));
+    world_with(other, |world| assert_eq!(scan(world, 50).unwrap().1.action, Action::Deny));
 }
 
 #[test]
 fn more_sensitive_is_sooner() {
     let requests = Sensitivity::ALL
-        .map(|sensitivity| world(with(all(Reaction::Deny, sensitivity)), |w| scan(w, 100)))
+        .map(|sensitivity| world_with(with(all(Reaction::Deny, sensitivity)), |w| scan(w, 100)))
         .map(|decided| decided.unwrap().0);
     assert!(requests[0] >= requests[1] && requests[1] >= requests[2], "{requests:?}");
     assert!(requests[0] > requests[2], "{requests:?}");
@@ -77,7 +73,7 @@ fn more_sensitive_is_sooner() {
 fn a_watched_threat_does_not_shield_another() {
     let mut policy = Policy::default();
     policy.threats[Threat::VulnerabilityScanning as usize].reaction = Reaction::Monitor;
-    world(with(policy), |world| {
+    world_with(with(policy), |world| {
         let (_, watched) = scan(world, 50).unwrap();
         assert_eq!(watched.action, Action::Monitor);
         let guesses = world.until_decided(60, 200, |n| guess(SCANNER, n)).unwrap();
@@ -89,7 +85,7 @@ fn a_watched_threat_does_not_shield_another() {
 #[test]
 fn allowed_addresses_are_not_judged() {
     let allow = cidrs("192.0.2.0/24 2001:db8::/32");
-    world(with(Policy { allow, ..Policy::default() }), |world| {
+    world_with(with(Policy { allow, ..Policy::default() }), |world| {
         assert!(scan(world, 300).is_none());
         let neighbour = world.until_decided(300, 20, |n| probe(0xc000_0300, n));
         assert!(neighbour.is_some(), "the next network is");
@@ -103,19 +99,19 @@ fn trusted_proxies_are_not_denied() {
         deny_loopback,
         ..with(Policy::default())
     };
-    world(config(false), |world| {
+    world_with(config(false), |world| {
         assert!(scan(world, 300).is_none());
         assert_eq!(world.engine.applications()[0].would_deny[1], 1, "but counted");
     });
     // That loopback may be denied says nothing about proxies.
-    world(config(true), |world| assert!(scan(world, 300).is_none()));
+    world_with(config(true), |world| assert!(scan(world, 300).is_none()));
 }
 
 #[test]
 fn each_further_denial_lasts_longer() {
     let repeat = Repeat { factor: 3.0, max_ms: 5 * HOUR_MS };
     let policy = all(Reaction::Deny, Sensitivity::Normal);
-    world(with(Policy { repeat, ..policy }), |world| {
+    world_with(with(Policy { repeat, ..policy }), |world| {
         for (n, hours) in [1, 3, 5, 5].into_iter().enumerate() {
             let (requests, decision) = scan(world, 50).unwrap();
             let middle = hours * HOUR_MS;
@@ -131,7 +127,7 @@ fn each_further_denial_lasts_longer() {
 
 #[test]
 fn a_lifted_source_is_not_denied_for_the_same_again() {
-    world(with(Policy::default()), |world| {
+    world_with(with(Policy::default()), |world| {
         let (_, decision) = scan(world, 50).unwrap();
         let lifted = world.engine.lift(shop(), decision.key, world.now_ms).unwrap();
         assert_eq!((lifted.threat, lifted.grace_ms), (decision.threat, HOUR_MS / 2));
@@ -153,7 +149,7 @@ fn a_lifted_source_is_not_denied_for_the_same_again() {
 
 #[test]
 fn a_lifted_source_that_does_something_new_is_denied() {
-    world(with(Policy::default()), |world| {
+    world_with(with(Policy::default()), |world| {
         let (_, decision) = scan(world, 50).unwrap();
         world.engine.lift(shop(), decision.key, world.now_ms).unwrap();
         let (_, new) = world.until_decided(60, 200, |n| guess(SCANNER, n)).unwrap();
@@ -163,7 +159,7 @@ fn a_lifted_source_that_does_something_new_is_denied() {
 
 #[test]
 fn allowing_a_network_lifts_what_is_in_it() {
-    world(with(Policy::default()), |world| {
+    world_with(with(Policy::default()), |world| {
         let (_, decision) = scan(world, 50).unwrap();
         let mut lifted = Vec::new();
         world.engine.lift_all(&cidrs("198.51.100.0/24"), world.now_ms, &mut lifted);
@@ -194,7 +190,7 @@ fn state(world: &World<'_>) -> State {
 
 #[test]
 fn the_budget_stops_denials_and_lets_them_begin_again() {
-    world(with(Policy { budget_floor: 20.0, ..Policy::default() }), |world| {
+    world_with(with(Policy { budget_floor: 20.0, ..Policy::default() }), |world| {
         world.people(PEOPLE..PEOPLE + 800);
         let (denied, spared) = botnet(world, 0..120);
         assert!((30..=55).contains(&denied), "five percent of 800: {denied}");
@@ -214,7 +210,7 @@ fn the_budget_stops_denials_and_lets_them_begin_again() {
 
 #[test]
 fn a_small_shop_can_deny_a_few() {
-    world(with(Policy { budget_floor: 20.0, ..Policy::default() }), |world| {
+    world_with(with(Policy { budget_floor: 20.0, ..Policy::default() }), |world| {
         assert_eq!(botnet(world, 0..15), (15, 0));
         let (denied, spared) = botnet(world, 15..215);
         assert!(denied < 30 && spared > 150, "beyond that it is the fail-safe: {denied}");
@@ -224,7 +220,7 @@ fn a_small_shop_can_deny_a_few() {
 #[test]
 fn changing_the_user_agent_does_not_open_the_breaker() {
     const AGENTS: [&str; 6] = ["a/1", "b/1", "c/1", "d/1", "e/1", "f/1"];
-    world(with(Policy::default()), |world| {
+    world_with(with(Policy::default()), |world| {
         for n in 0..3000u32 {
             let hit = probe(SCANNER, n).agent(AGENTS[n as usize % 6]);
             world.send(50, &hit);
@@ -236,7 +232,7 @@ fn changing_the_user_agent_does_not_open_the_breaker() {
 
 #[test]
 fn a_session_that_changes_addresses_is_denied_as_a_session() {
-    world(with(Policy::default()), |world| {
+    world_with(with(Policy::default()), |world| {
         let (requests, decision) =
             world.until_decided(100, 50, |n| probe(0x0c00_0000 + n, n).session(9)).unwrap();
         assert!(requests <= 14, "{requests}");
@@ -248,19 +244,19 @@ fn a_session_that_changes_addresses_is_denied_as_a_session() {
 
 #[test]
 fn a_session_among_well_behaved_ones_of_the_same_client_is_denied_alone() {
-    world(with(Policy::default()), |world| {
+    world_with(with(Policy::default()), |world| {
         for round in 0..6u32 {
             for session in 1..5 {
                 let path = format!("/products/{round}.html");
-                world.send(400, &get(SCANNER, &path, 200).session(session));
-                world.send(400, &get(SCANNER, "/", 200).session(session));
-                world.send(400, &get(SCANNER, "/static/app.js", 200).session(session));
+                world.send(400, &ask(SCANNER, &path, 200).session(session));
+                world.send(400, &ask(SCANNER, "/", 200).session(session));
+                world.send(400, &ask(SCANNER, "/static/app.js", 200).session(session));
             }
         }
         let mut decided = None;
         for n in 0..200u32 {
             decided = decided.or(world.send(50, &probe(SCANNER, n).session(9)));
-            world.send(50, &get(SCANNER, "/", 200).session(1 + u64::from(n) % 4));
+            world.send(50, &ask(SCANNER, "/", 200).session(1 + u64::from(n) % 4));
         }
         assert_eq!(decided.unwrap().key, SourceKey::session(probe(1, 1).session(9).session));
         assert_eq!(world.decisions.len(), 1, "{:?}", world.decisions);
@@ -269,7 +265,7 @@ fn a_session_among_well_behaved_ones_of_the_same_client_is_denied_alone() {
 
 #[test]
 fn a_client_that_makes_up_sessions_is_denied_as_a_client() {
-    world(with(Policy::default()), |world| {
+    world_with(with(Policy::default()), |world| {
         let hit = |n: u32| probe(SCANNER, n).session(u64::from(n));
         let (requests, decision) = world.until_decided(100, 50, hit).unwrap();
         assert!(requests <= 12, "{requests}");
@@ -281,17 +277,17 @@ fn a_client_that_makes_up_sessions_is_denied_as_a_client() {
 
 #[test]
 fn denied_records_teach_nothing_but_count_as_clients() {
-    world(with(Policy::default()), |world| {
+    world_with(with(Policy::default()), |world| {
         let before = world.engine.budget_share(shop()).unwrap();
         for n in 0..50 {
-            world.send(5, &world::Hit { verdict: Verdict::Denied, ..probe(0x0e00_0000 + n, n) });
+            world.send(5, &Hit { verdict: Verdict::Denied, ..probe(0x0e00_0000 + n, n) });
         }
         let after = world.engine.budget_share(shop()).unwrap();
         assert!(before.denied < 1.0 && (45.0..55.0).contains(&after.denied), "{after:?}");
         assert!((before.others - after.others).abs() < 3.0);
         // What an incident stands behind is the module's own answer, whatever it was called.
         for n in 0..50 {
-            world.send(5, &world::Hit { incident: 7, ..probe(0x0e00_0100, n) });
+            world.send(5, &Hit { incident: 7, ..probe(0x0e00_0100, n) });
         }
         assert!(world.decisions.is_empty());
         assert!(world.until_decided(40, 5, |n| probe(0x0e00_0200, n)).is_some(), "but these do");
@@ -300,7 +296,7 @@ fn denied_records_teach_nothing_but_count_as_clients() {
 
 #[test]
 fn a_convicted_source_that_is_served_is_said_again() {
-    world(with(Policy::default()), |world| {
+    world_with(with(Policy::default()), |world| {
         let decision = scan(world, 200).unwrap().1;
         let missed = |world: &mut World<'_>| {
             let mut missed = Vec::new();
@@ -309,7 +305,7 @@ fn a_convicted_source_that_is_served_is_said_again() {
         };
         assert!(missed(world).is_empty());
         for _ in 0..100 {
-            world.send(20, &get(SCANNER, "/", 200));
+            world.send(20, &ask(SCANNER, "/", 200));
         }
         let again = missed(world);
         assert!((2..=3).contains(&again.len()), "once a second: {again:?}");
@@ -319,9 +315,9 @@ fn a_convicted_source_that_is_served_is_said_again() {
         );
         assert!(missed(world).is_empty());
         // Who is denied is not missed, nor is a stranger.
-        let denied = world::Hit { verdict: Verdict::Denied, ..get(SCANNER, "/", 200) };
+        let denied = Hit { verdict: Verdict::Denied, ..ask(SCANNER, "/", 200) };
         world.send(1000, &denied);
-        world.send(1000, &get(PEOPLE, "/", 200));
+        world.send(1000, &ask(PEOPLE, "/", 200));
         assert!(missed(world).is_empty());
         // It ends when an operator wants it to.
         let until_ms = world.now_ms + 5000;
@@ -329,10 +325,10 @@ fn a_convicted_source_that_is_served_is_said_again() {
             world.engine.hold_until(shop(), key, until_ms, world.now_ms)
         };
         assert!(hold(world, decision.key) && !hold(world, SourceKey::address([9; 16])));
-        world.send(1000, &get(SCANNER, "/", 200));
+        world.send(1000, &ask(SCANNER, "/", 200));
         let again = missed(world);
         assert_eq!((again.len(), again[0].since_ms + again[0].ttl_ms), (1, until_ms));
-        world.send(5000, &get(SCANNER, "/", 200));
+        world.send(5000, &ask(SCANNER, "/", 200));
         assert!(missed(world).is_empty());
     });
 }

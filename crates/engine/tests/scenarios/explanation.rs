@@ -1,16 +1,12 @@
 //! What a conviction says of itself: the same for the same records, with what was considered, and what
 //! each sensitivity would have done.
-#![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
-#[path = "common/world.rs"]
-mod world;
-
+use crate::world::{Hit, PEOPLE, SEED, World, ask, guess, probe, world_with};
 use api_abuse_engine::explain::incident;
 use api_abuse_engine::fusion::Sensitivity;
 use api_abuse_engine::policy::{Reaction, ThreatPolicy};
 use api_abuse_engine::{Action, Config, Policy};
 use serde_json::Value;
-use world::{Hit, SEED, World, get, guess, probe, world};
 
 /// Attackers' addresses begin here.
 const ATTACKERS: u32 = 0x0b00_0000;
@@ -31,12 +27,12 @@ fn attacks(world: &mut World<'_>) -> Vec<Value> {
             let hit = match attacker % 3 {
                 0 => probe(ATTACKERS + attacker, n),
                 1 => guess(ATTACKERS + attacker, n),
-                _ if n % 2 == 0 => get(ATTACKERS + attacker, "/products/3.html", 200),
+                _ if n % 2 == 0 => ask(ATTACKERS + attacker, "/products/3.html", 200),
                 _ => probe(ATTACKERS + attacker, n),
             };
             world.send(40, &hit);
         }
-        world.people(world::PEOPLE..world::PEOPLE + 20);
+        world.people(PEOPLE..PEOPLE + 20);
     }
     let told =
         world.decisions.iter().map(|it| incident(world.engine.incident(it.incident).unwrap()));
@@ -45,7 +41,7 @@ fn attacks(world: &mut World<'_>) -> Vec<Value> {
 
 #[test]
 fn the_same_records_say_the_same() {
-    let [first, second] = [(); 2].map(|()| world(config(ThreatPolicy::default()), attacks));
+    let [first, second] = [(); 2].map(|()| world_with(config(ThreatPolicy::default()), attacks));
     assert!(first.len() >= 5, "{first:?}");
     assert_eq!(first, second);
     for told in &first {
@@ -61,14 +57,14 @@ fn the_same_records_say_the_same() {
 #[test]
 fn monitor_counts_whom_each_sensitivity_would_deny() {
     let monitor = ThreatPolicy { reaction: Reaction::Monitor, ..ThreatPolicy::default() };
-    let counted = world(config(monitor), |world| {
+    let counted = world_with(config(monitor), |world| {
         attacks(world);
         assert!(world.decisions.iter().all(|it| it.action == Action::Monitor));
         world.engine.applications()[0].would_deny
     });
     for sensitivity in Sensitivity::ALL {
         let deny = ThreatPolicy { sensitivity, ..ThreatPolicy::default() };
-        let denied = world(config(deny), |world| {
+        let denied = world_with(config(deny), |world| {
             attacks(world);
             assert!(world.decisions.iter().all(|it| it.action == Action::Deny));
             world.decisions.len()
@@ -86,12 +82,12 @@ fn what_was_considered_is_said() {
         assert!(all.iter().all(|it| it["rejected"].as_str().is_some_and(|why| why.len() > 20)));
         all.iter().map(|it| it["alternative"].as_str().unwrap().to_owned()).collect()
     };
-    world(config(ThreatPolicy::default()), |world| {
+    world_with(config(ThreatPolicy::default()), |world| {
         let agents = ["Mozilla/5.0 a", "Mozilla/5.0 b", "Mozilla/5.0 c"];
         for n in 0..12u32 {
             for agent in agents {
-                world.send(900, &get(OFFICE, &format!("/products/{n}.html"), 200).agent(agent));
-                world.send(100, &get(OFFICE, "/static/app.js", 200).agent(agent));
+                world.send(900, &ask(OFFICE, &format!("/products/{n}.html"), 200).agent(agent));
+                world.send(100, &ask(OFFICE, "/static/app.js", 200).agent(agent));
             }
         }
         let bot = |n: u32| -> Hit { probe(OFFICE, n).agent("somebot/1.0 (crawler)") };
