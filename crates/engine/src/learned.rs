@@ -1,6 +1,6 @@
 //! The learned part: what corroborates a suspicion, and never makes one.
 //!
-//! At checkpoints of a client (16, 32, 64 requests, then every 64), and with every request of one that is near a
+//! At checkpoints of a client (8, 16, 32, 64 requests, then every 64), and with every request of one that is near a
 //! conviction, its counters become a vector of [`features`]. Two models look at it:
 //!
 //! * [`scorer`]: for each threat a linear model with weights whose signs are known beforehand, trained
@@ -110,7 +110,7 @@ impl Source {
 
 /// Whether the models look at a source that has made so many requests.
 fn is_checkpoint(requests: u32) -> bool {
-    matches!(requests, 16 | 32) || (requests != 0 && requests % 64 == 0)
+    matches!(requests, 8 | 16 | 32) || (requests != 0 && requests % 64 == 0)
 }
 
 impl Engine<'_> {
@@ -252,6 +252,6 @@ mod tests {
     #[test]
     fn checkpoints() {
         let at: Vec<u32> = (0..300).filter(|&n| is_checkpoint(n)).collect();
-        assert_eq!(at, [16, 32, 64, 128, 192, 256]);
+        assert_eq!(at, [8, 16, 32, 64, 128, 192, 256]);
     }
 }

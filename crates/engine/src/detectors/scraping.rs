@@ -25,7 +25,7 @@ mod saved;
 /// Objects remembered one by one: coming back to one says nothing.
 const REMEMBERED: usize = 8;
 /// Numbers in order that a day of somebody's own list may have, where nothing says whose they are.
-pub const OWN_LIST: u16 = 128;
+pub const OWN_LIST: u16 = 100;
 /// The least that numbers which are gone through again go back at once.
 const BACK: u32 = 8;
 const DAY_MS: u64 = 86_400_000;
@@ -176,7 +176,8 @@ impl State {
                 return;
             }
         } else if here && near.contains(&number) {
-            (self.walked, self.again) = ([first.min(number), last.max(number)], u8::from(leapt));
+            self.walked = [first.min(number), last.max(number)];
+            self.again = u8::from(leapt || (self.again != 0 && number < first));
         } else if sequential || self.last_group == group {
             let from = if sequential { self.last_ids[0] } else { number };
             self.walked = [from.min(number), from.max(number)];

@@ -32,7 +32,7 @@ pub const GAP_MS: u64 = 10_000;
 /// Lessons that one group of networks gives in an hour.
 const LESSONS_A_NETWORK: u8 = 16;
 /// Lessons before the forest says anything.
-pub const MATURE: u64 = 1024;
+pub const MATURE: u64 = 512;
 const BINS: usize = 64;
 /// Surprise that is none, nats: what one in a hundred well-behaved clients reaches.
 pub const COMMON: f32 = 4.6;
