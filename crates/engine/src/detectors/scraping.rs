@@ -7,7 +7,7 @@
 //! robots.txt and takes its time is left alone, and so is a program that asks for the sitemap and
 //! reads the pages on it: it warms a cache, or looks for dead links. Going through the same numbers again is no
 //! collecting. A program that says what it is, takes its time and follows no links was given a list of
-//! pages by somebody: it may take some two thousand.
+//! pages by somebody: it may take some four thousand.
 
 use std::sync::LazyLock;
 
@@ -47,7 +47,7 @@ const NULL_SEQUENTIAL: f32 = 0.55;
 /// restored; against a collector.
 const NULL_HASTY: f32 = 0.55;
 /// The same of a program with a list of pages.
-const NULL_LISTED: f32 = 0.97;
+const NULL_LISTED: f32 = 0.975;
 const ALTERNATIVES: [f32; 4] = [0.98, 0.94, 0.88, 0.80];
 static SEQUENTIAL_ODDS: LazyLock<Odds> = LazyLock::new(|| Odds::new(ALTERNATIVES, NULL_SEQUENTIAL));
 static HASTY_ODDS: LazyLock<Odds> = LazyLock::new(|| Odds::new(ALTERNATIVES, NULL_HASTY));
