@@ -177,7 +177,7 @@ fn an_open_circuit_breaker_waits_for_its_time_while_nobody_watches() {
     let policy = Policy { budget_floor: 20.0, ..Policy::default() };
     let state = |world: &World<'_>| State::from_u8(world.engine.applications()[0].state as u8);
     let config = Config { policy, ..Config::new(SEED) }.with_application(b"shop");
-    let (mut bytes, mut now_ms) = world(config.clone(), |world| {
+    let (mut bytes, mut now_ms) = world_with(config.clone(), |world| {
         world.people(PEOPLE..PEOPLE + 200);
         for bot in 0..80 {
             world.until_decided(40, 1, |n| probe(0x0b00_0000 + bot, n)).unwrap();
