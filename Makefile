@@ -124,7 +124,8 @@ test-nginx-asan: build-asan ## the tests on a real NGINX, all of it under Addres
 		--skip clock:: --skip gibibyte $(SANITIZED_TESTS)
 
 # As above, with ThreadSanitizer: NGINX's main thread and the module's threads, in one process. Shared memory
-# is seen from one process at a time.
+# is seen from one process at a time. Two more tests are not for it: the sanitizer has a thread of its own in
+# every process, and cannot name functions in a daemon, so that what is to be left out is not.
 THREADED_NGINX := $(abspath target/nginx/1.28.3-thread)
 THREADED_TARGET := $(TARGET)/nginx-tsan
 
@@ -138,7 +139,8 @@ test-nginx-tsan: nightly ## the tests on a real NGINX, all of it under ThreadSan
 	NGINX_BINARY=$(THREADED_NGINX)/objs/nginx \
 	API_ABUSE_MODULE=$(THREADED_TARGET)/$(HOST)/debug/libngx_http_api_abuse_module.so \
 	TSAN_OPTIONS=suppressions=$(abspath tests/data/nginx-tsan.suppressions):print_suppressions=0 \
-	cargo test -p api-abuse-tests --test nginx -- --skip clock:: --skip gibibyte $(SANITIZED_TESTS)
+	cargo test -p api-abuse-tests --test nginx -- --skip clock:: --skip gibibyte \
+		--skip only_processes_that_detect --skip another_binary $(SANITIZED_TESTS)
 
 .PHONY: fuzz-http
 fuzz-http: build-asan ## mutated bytes through NGINX's parsers into the module (FUZZ_SECONDS=60 FUZZ_SEED=1)

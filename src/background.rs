@@ -23,8 +23,10 @@ pub(crate) const LOG_INTERVAL_MS: u64 = 250;
 /// Lines written at a time, so that a flood of them does not hold up requests.
 const LOG_LINES: usize = 256;
 /// How much longer the end waits for the last state to reach the disk. NGINX kills a process that
-/// takes seconds.
+/// takes seconds when it is told to terminate.
 const LAST_WRITE: Duration = Duration::from_millis(700);
+/// How long it waits for each when there is no hurry, on a disk that is slow or a machine that is busy.
+const UNHURRIED: Duration = Duration::from_secs(10);
 
 /// The threads, what tells them to end, and what they have to say. The detector ends when `stop` is
 /// gone, housekeeping when the detector, who sends to it, is gone.
@@ -78,11 +80,13 @@ impl Background {
         write(&self.lines, &self.zone);
     }
 
-    /// Ends the threads; whether they ended within about `bound`.
+    /// Ends the threads; whether they ended within about `bound`, or longer if nobody is in a hurry.
     pub(crate) fn stop(self, bound: Duration) -> bool {
         drop(self.stop);
         self.doorbell.ring();
-        let bounds = [bound, bound + LAST_WRITE];
+        let hurries = process::hurries();
+        let bound = if hurries { bound } else { bound.max(UNHURRIED) };
+        let bounds = [bound, bound + if hurries { LAST_WRITE } else { UNHURRIED }];
         let late = self.running.into_iter().zip(bounds).filter_map(|(thread, bound)| {
             let ended = thread.join(bound);
             (!ended).then_some(())

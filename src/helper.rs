@@ -14,7 +14,7 @@ use crate::conf::MainConf;
 use crate::ffi::error_log::Log;
 use crate::ffi::process;
 
-/// How long the end of the process waits for its threads.
+/// How long the end of the process waits for its threads when it is in a hurry.
 const JOIN: Duration = Duration::from_millis(500);
 
 /// A panic under this lock, which is caught further out, leaves it usable: the next call starts anew.

@@ -22,7 +22,8 @@ use crate::ffi::request::Request;
 use crate::ffi::timer::Timer;
 use crate::ffi::{clock, process};
 
-/// How long the end of a worker waits for its threads. NGINX kills workers that take seconds.
+/// How long the end of a worker that is in a hurry waits for its threads. NGINX kills workers that then take
+/// seconds.
 const JOIN: Duration = Duration::from_millis(500);
 /// How long a new configuration waits for them when NGINX runs without a master process and is
 /// about to unmap the zone.

@@ -32,6 +32,12 @@ pub(crate) fn leaving() -> bool {
     }
 }
 
+/// Whether this process is to end at once, and is killed if it does not.
+pub(crate) fn hurries() -> bool {
+    // SAFETY: as in leaving().
+    unsafe { (&raw const ngx_terminate).read_volatile() != 0 }
+}
+
 /// Version of the NGINX that this was built for, which is the one that it runs in.
 pub(crate) fn nginx_version() -> &'static str {
     NGINX_VERSION.to_str().unwrap_or_default()
