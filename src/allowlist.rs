@@ -20,6 +20,12 @@ impl RunTimeAllowlist {
         Self { list, seen: Cell::new(0), any: Cell::new(false), networks: RefCell::default() }
     }
 
+    /// Whether there may be any network.
+    #[inline]
+    pub(crate) fn may_hold(&self) -> bool {
+        self.list.changes() != self.seen.get() || self.any.get()
+    }
+
     /// Whether an address (IPv4 mapped) is let through.
     #[inline]
     pub(crate) fn contains(&self, address: [u8; 16]) -> bool {

@@ -75,6 +75,8 @@ pub(crate) struct Ready {
     pub(crate) shared: Shared,
     /// Monotonic milliseconds when the configuration was loaded: what tells one load from the next.
     pub(crate) loaded_ms: u64,
+    /// How often the lease had been taken by then.
+    pub(crate) acquisitions: u64,
 }
 
 /// An application that the configuration names.
@@ -133,6 +135,8 @@ pub(crate) struct LocationConf {
     pub(crate) asks_more: bool,
     /// Whether they are asked for their identity or outcome.
     pub(crate) says_more: bool,
+    /// The application, where it has a name and nothing is asked for or excepted but at run time.
+    pub(crate) plain: Option<Rc<Application>>,
 }
 
 /// `api_abuse_identity`.
@@ -270,6 +274,11 @@ impl Application {
         self.policy.get().map(|(policy, _)| policy)
     }
 
+    /// Whether its policy lets some addresses through, or denies some.
+    pub(crate) fn excepts(&self) -> bool {
+        self.policy().is_some_and(|policy| !(policy.allow.is_empty() && policy.deny.is_empty()))
+    }
+
     /// Sets the policy that is written at `place`. The error is the place of an earlier one.
     pub(crate) fn set_policy(&self, policy: Policy, place: String) -> Result<(), &str> {
         let refused = self.policy.set((policy, place)).is_err();
@@ -290,6 +299,14 @@ impl LocationConf {
         inherit(&mut self.identity, around.identity.as_ref());
         self.asks_more = self.session.is_some() || self.fingerprint.is_some();
         self.says_more = self.identity.is_some() || self.endpoint.is_some();
+        // By now the whole configuration was read, policies too.
+        let plain = !self.asks_more && self.bypass.is_none() && self.identity.is_none();
+        self.plain = match self.selector().filter(|_| plain) {
+            Some(Selector::Named(application)) if !application.excepts() => {
+                Some(Rc::clone(application))
+            }
+            _ => None,
+        };
     }
 
     /// The application of requests here; `None` when they belong to none, or nothing is done.

@@ -1,7 +1,7 @@
-//! The detector thread. Every worker has one; the lease decides which one detects.
+//! The detector thread. One worker has one; the lease sees to it that no two detect.
 //!
-//! The others ask for the lease every now and then. It goes to one of them when its holder leaves
-//! or dies, and the engine's tables, which lie in the zone, go with it. No NGINX function is called
+//! When that worker leaves or dies another one starts a thread, which asks for the lease until it has
+//! it, and the engine's tables, which lie in the zone, go with it. No NGINX function is called
 //! from this thread, and none of its failures reaches the worker: what panics is counted and
 //! attached anew, and a detector that fails again and again is switched off until the next load of
 //! the configuration.
@@ -27,8 +27,8 @@ use crate::housekeeping::Message;
 use crate::state::State;
 use session::Session;
 
-/// How often a thread without the lease asks for it. What a killed holder leaves waits this long.
-const ASK: Duration = Duration::from_millis(50);
+/// How often a thread without the lease asks for it.
+const ASK: Duration = Duration::from_millis(20);
 /// How often a detector that is switched off looks whether it is to end.
 const SWITCHED_OFF: Duration = Duration::from_millis(500);
 /// Deaths and panics of detectors within [`WINDOW_MS`] that switch detection off. A handful of
@@ -55,6 +55,11 @@ pub(crate) struct Detector {
 impl Detector {
     /// The thread.
     pub(crate) fn run(self) {
+        self.detect();
+        self.shared.zone.lease().step_down();
+    }
+
+    fn detect(&self) {
         let mut panics = VecDeque::new();
         let lease = self.shared.zone.lease();
         let mut pause = Duration::ZERO;
@@ -81,6 +86,7 @@ impl Detector {
             // By the last holder, just now.
             return;
         }
+        self.shared.doorbell.attend(true);
         // The first holder of a new configuration gives detection another chance.
         self.counters().detector_disabled.store(0, Ordering::Relaxed);
         let mut recovered = guard.recovered();
@@ -94,6 +100,9 @@ impl Detector {
                 if let Err(problem) = ended {
                     self.say(Level::Alert, format!("detection is off: {problem}"));
                     self.switch_off();
+                } else {
+                    // While the lease is still held: whoever comes next says otherwise.
+                    self.shared.doorbell.attend(false);
                 }
                 return;
             }

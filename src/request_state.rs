@@ -66,10 +66,8 @@ impl Met {
 }
 
 impl RequestState {
-    /// Judges a request by the location that it is in now; `None` when nothing is done there. Most
-    /// requests need no more than is in sight here.
-    #[inline(always)]
-    #[allow(clippy::inline_always, reason = "the access phase builds the state where it stays")]
+    /// Judges a request by the location that it is in now; `None` when nothing is done there.
+    #[inline]
     pub(crate) fn judge_here(request: &Request<'_>, worker: &Worker) -> Option<Self> {
         let conf = request.location_conf();
         let Named { key, variable_name, policy } = application(request, conf, worker)?;
@@ -121,6 +119,42 @@ impl RequestState {
             verdict,
             blocking,
             met,
+        })
+    }
+
+    /// As [`Self::judge_here`], of a request that nothing is to be done about: of most of them. `None` when
+    /// that takes a closer look. So short because all of it is known when the place is written to.
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "the access phase builds the state where it stays")]
+    pub(crate) fn judge_plain(request: &Request<'_>, worker: &Worker) -> Option<Self> {
+        let conf = request.location_conf();
+        let application = conf.plain.as_ref()?.key();
+        let (address, network) = request.address()?;
+        if is_early(request) || worker.allows_some() {
+            return None;
+        }
+        let client = Client::of(request.headers_in(), &worker.fingerprints);
+        let key = |kind: SourceKind, discriminator| DenyKey {
+            application,
+            kind: kind as u8,
+            network,
+            discriminator,
+        };
+        let keys = [key(SourceKind::Client, client.fingerprint), key(SourceKind::Address, 0)];
+        if worker.may_deny(&keys) {
+            return None;
+        }
+        Some(Self {
+            application,
+            variable_name: None,
+            address,
+            client,
+            session: 0,
+            location: Location::of(conf),
+            body: None,
+            verdict: Verdict::Passed,
+            blocking: conf.mode() == Mode::Block,
+            met: None,
         })
     }
 

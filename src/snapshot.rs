@@ -12,6 +12,7 @@ use zerocopy::transmute;
 use crate::conf::{MainConf, Ready};
 use crate::ffi::clock;
 use crate::request_state::deny_key;
+use crate::worker;
 use crate::zone::incident_slot;
 
 /// The state of everything at one moment. Each table is whole in itself; between two tables a
@@ -45,6 +46,7 @@ pub(crate) struct Application {
 
 impl Snapshot {
     pub(crate) fn take(conf: &MainConf) -> Self {
+        worker::see_to_detection();
         let ready = conf.ready();
         let now_ms = clock::cached_ms();
         let mut known: BTreeMap<u64, Application> = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! A worker process: its lane, its view of the denylist, and the threads that it runs.
+//! A worker process: its lane, its view of the denylist, and the threads of the one that detects.
 //!
 //! All of it belongs to the main thread, on which NGINX calls everything: hooks, phases and timers.
 
@@ -43,13 +43,39 @@ pub(crate) struct Worker {
     doorbell: Doorbell,
     /// `None` when all lanes were taken.
     lane: Option<Producer<'static>>,
-    /// `None` when detection runs in a process of its own.
-    background: Option<(Background, Timer)>,
+    duty: Duty,
 }
+
+/// What a worker does beside requests.
+///
+/// Threads cost those of the main thread, too: in a process that has some, the C library locks its heap
+/// and looks at each system call whether the thread may be cancelled. And each timer of NGINX's tree makes
+/// the others cost more. So only the worker that detects has either.
+enum Duty {
+    /// Nothing: another worker detects. When that one leaves, the next record finds the doorbell
+    /// unattended; when it dies, the worker that NGINX starts in its place sees that.
+    Serve,
+    /// To look now and then whether the workers of the configuration before have left, until one of
+    /// this one detects: requests need not come.
+    Await(#[allow(dead_code, reason = "runs until it is dropped")] Timer),
+    Detect(Box<Background>, #[allow(dead_code, reason = "as above")] Timer),
+    /// Nothing ever: detection runs in a process of its own.
+    Leave,
+}
+
+/// How often a worker looks for those of the configuration before.
+const AWAIT_MS: u64 = 50;
+/// A lane that is full is that of a detector that is gone, when that has not been seen for so long.
+const LOST_MS: u64 = 1_000;
 
 /// Looks at the worker; `None` in a process that is none, or has no zone, and on another thread.
 pub(crate) fn with<T>(look: impl FnOnce(&Worker) -> T) -> Option<T> {
     WORKER.get()?.try_borrow().ok()?.as_ref().map(look)
+}
+
+/// As [`with`], to change it.
+pub(crate) fn with_mut<T>(change: impl FnOnce(&mut Worker) -> T) -> Option<T> {
+    WORKER.get()?.try_borrow_mut().ok()?.as_mut().map(change)
 }
 
 /// As [`with`], for who handles a request.
@@ -100,6 +126,12 @@ pub(crate) fn configuration_replaced(configuration: Option<(&MainConf, Log<'_>)>
     start(conf, log);
 }
 
+/// Has this worker detect, if no other one does any more and no record has come since: for who looks at
+/// what is detected.
+pub(crate) fn see_to_detection() {
+    with_mut(Worker::ring);
+}
+
 /// Counts a panic that [`crate::ffi::guard::guarded`] turned into "pass".
 pub(crate) fn count_panic() {
     with(|worker| worker.zone.counters().guard_panics.fetch_add(1, Ordering::Relaxed));
@@ -113,11 +145,17 @@ impl Worker {
             let problem = "api_abuse: no lane is free, requests of this worker are not judged";
             log.write(Level::Alert, format_args!("{problem}"));
         }
+        let lease = zone.lease();
         // Without a master process there is no helper process either.
-        let background = (!process::has_detector_process(conf)).then(|| {
-            let background = Background::start(conf, ready, log);
-            (background, Timer::every(background::LOG_INTERVAL_MS, log, write_lines))
-        });
+        let duty = if process::has_detector_process(conf) {
+            Duty::Leave
+        } else if lease.stand() {
+            Duty::detect(conf, ready, log)
+        } else if lease.acquisitions() == ready.acquisitions {
+            Duty::Await(Timer::every(AWAIT_MS, log, look_for_detector))
+        } else {
+            Duty::Serve
+        };
         Self {
             zone,
             seed: Seed(zone.seed()),
@@ -126,7 +164,7 @@ impl Worker {
             allowlist: RunTimeAllowlist::new(zone.allowlist()),
             doorbell: ready.shared.doorbell,
             lane,
-            background,
+            duty,
         }
     }
 
@@ -137,6 +175,13 @@ impl Worker {
         self.denylist.find_first(keys, clock::cached_ms())
     }
 
+    /// Whether one of these keys may have a live entry; if not, none has.
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "on the path of every request")]
+    pub(crate) fn may_deny<const N: usize>(&self, keys: &[DenyKey; N]) -> bool {
+        self.denylist.may_hold(keys)
+    }
+
     /// Hands a record, which `write` puts where it will lie, to the detector. A lane that is full
     /// counts what it drops.
     #[inline]
@@ -145,8 +190,34 @@ impl Worker {
             self.zone.counters().no_lane.fetch_add(1, Ordering::Relaxed);
             return;
         };
-        if lane.write(|room| write(room, self.seed)) {
-            self.doorbell.ring();
+        let taken = lane.write(|room| write(room, self.seed));
+        let alone = if taken { self.doorbell.ring() } else { self.is_lost() };
+        if alone {
+            self.detect(!taken);
+        }
+    }
+
+    /// Whether the detector has not been seen for long.
+    #[cold]
+    fn is_lost(&self) -> bool {
+        let counters = self.zone.counters();
+        let seen_ms = counters.detector_heartbeat_ms.load(Ordering::Relaxed);
+        let is_off = counters.detector_disabled.load(Ordering::Relaxed) != 0;
+        // Before the first turn of all somebody is about to begin.
+        !is_off && seen_ms != 0 && clock::cached_ms().saturating_sub(seen_ms) >= LOST_MS
+    }
+
+    /// Starts to detect, if this worker is the one that is to; with `urge`, in any case. The lease sees to it
+    /// that nobody else does then.
+    #[cold]
+    fn detect(&mut self, urge: bool) {
+        let idle = matches!(self.duty, Duty::Serve | Duty::Await(_)) && !process::leaving();
+        if !idle || !(self.zone.lease().stand() || urge) {
+            return;
+        }
+        let running = process::running().and_then(|(conf, log)| Some((conf, conf.ready()?, log)));
+        if let Some((conf, ready, log)) = running {
+            self.duty = Duty::detect(conf, &ready, log);
         }
     }
 
@@ -156,6 +227,12 @@ impl Worker {
         self.denylist.take_token(key, clock::cached_ms(), THROTTLE)
     }
 
+    /// Whether operators may have let anybody through at run time.
+    #[inline]
+    pub(crate) fn allows_some(&self) -> bool {
+        self.allowlist.may_hold()
+    }
+
     /// Whether an operator let this address through at run time.
     #[inline]
     pub(crate) fn allows(&self, address: [u8; 16]) -> bool {
@@ -163,24 +240,46 @@ impl Worker {
     }
 
     /// Wakes the detector.
-    pub(crate) fn ring(&self) {
-        self.doorbell.ring();
+    pub(crate) fn ring(&mut self) {
+        if self.doorbell.ring() {
+            self.detect(false);
+        }
     }
 
     /// Ends the threads; whether they ended within `bound`. The lane is free afterwards.
     fn stop(self, bound: Duration) -> bool {
-        match self.background {
-            Some((background, _)) => background.stop(bound),
-            None => true,
+        match self.duty {
+            Duty::Detect(background, _) => background.stop(bound),
+            _ => true,
         }
     }
 }
 
-/// Called by the timer.
+impl Duty {
+    fn detect(conf: &MainConf, ready: &Ready, log: Log<'_>) -> Self {
+        let background = Box::new(Background::start(conf, ready, log));
+        Self::Detect(background, Timer::every(background::LOG_INTERVAL_MS, log, write_lines))
+    }
+}
+
+/// Called by the timer of a worker that detects.
 fn write_lines() {
     with(|worker| {
-        if let Some((background, _)) = &worker.background {
+        if let Duty::Detect(background, _) = &worker.duty {
             background.write_lines();
+        }
+    });
+}
+
+/// Called by the timer of a worker that waits for those of the configuration before.
+fn look_for_detector() {
+    with_mut(|worker| {
+        worker.detect(false);
+        let awaited = process::running().and_then(|(conf, _)| conf.ready());
+        let taken = worker.zone.lease().acquisitions();
+        let served = awaited.is_none_or(|ready| ready.acquisitions != taken) || process::leaving();
+        if served && matches!(worker.duty, Duty::Await(_)) {
+            worker.duty = Duty::Serve;
         }
     });
 }

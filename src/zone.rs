@@ -42,7 +42,8 @@ pub(crate) fn ready(
         let directory = conf.state().map(Directory::path);
         create(zone, &needs, memory, directory.as_deref(), log)?
     };
-    Ok(Ready { shared, loaded_ms: clock::monotonic_us() / 1000 })
+    let acquisitions = shared.zone.lease().acquisitions();
+    Ok(Ready { shared, loaded_ms: clock::monotonic_us() / 1000, acquisitions })
 }
 
 fn needs(workers: u32) -> Needs {

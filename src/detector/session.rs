@@ -37,7 +37,7 @@ const BATCH: usize = 1024;
 /// milliseconds within which a conviction is to be enforced.
 const PACE: Duration = Duration::from_millis(2);
 /// How long the detector sleeps at most when nobody rings: its heartbeat.
-const IDLE: Duration = Duration::from_millis(50);
+const IDLE: Duration = Duration::from_millis(100);
 /// Gauges and statistics are brought up to date this often while records come.
 const PUBLISH_MS: u64 = 50;
 /// How often a full denylist is complained of at most.

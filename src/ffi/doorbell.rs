@@ -12,14 +12,27 @@ const AWAKE: u32 = 0;
 /// The detector sleeps, or is about to.
 const ASLEEP: u32 = 1;
 
+/// No detector is there, and none is about to be.
+const VACANT: u32 = 2;
+
 /// A word in shared memory: one sleeper (the lease holder), any number of ringers.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Doorbell(&'static AtomicU32);
 
 impl Doorbell {
+    /// The word of a new zone.
+    pub(super) fn unattended() -> AtomicU32 {
+        AtomicU32::new(VACANT)
+    }
+
     /// Over a word in shared memory that outlives all users.
     pub(super) fn new(word: &'static AtomicU32) -> Self {
         Self(word)
+    }
+
+    /// Says that a detector is at work, or that it is gone.
+    pub(crate) fn attend(self, here: bool) {
+        self.0.store(if here { AWAKE } else { VACANT }, Ordering::Relaxed);
     }
 
     /// Sleeps until somebody rings, at most `bound`. `nothing_left` is asked once after ringers can
@@ -34,14 +47,23 @@ impl Doorbell {
         self.0.store(AWAKE, Ordering::Relaxed);
     }
 
-    /// Wakes the sleeper, if there is one. Costs a system call only then.
-    pub(crate) fn ring(self) {
+    /// Wakes the sleeper, if there is one. Costs a system call only then. Whether there is nobody to wake.
+    #[inline]
+    pub(crate) fn ring(self) -> bool {
         fence(Ordering::SeqCst);
-        let asleep = self.0.load(Ordering::Relaxed) == ASLEEP;
-        if asleep && self.0.swap(AWAKE, Ordering::Relaxed) == ASLEEP {
-            // SAFETY: FUTEX_WAKE uses only the word's address. Not the private variant: the
-            // sleeper may be another process.
-            unsafe { libc::syscall(libc::SYS_futex, self.0.as_ptr(), libc::FUTEX_WAKE, 1) };
+        self.0.load(Ordering::Relaxed) != AWAKE && self.ring_out()
+    }
+
+    #[cold]
+    fn ring_out(self) -> bool {
+        match self.0.compare_exchange(ASLEEP, AWAKE, Ordering::Relaxed, Ordering::Relaxed) {
+            Ok(_) => {
+                // SAFETY: FUTEX_WAKE uses only the word's address. Not the private variant: the
+                // sleeper may be another process.
+                unsafe { libc::syscall(libc::SYS_futex, self.0.as_ptr(), libc::FUTEX_WAKE, 1) };
+                false
+            }
+            Err(found) => found == VACANT,
         }
     }
 

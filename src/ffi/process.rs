@@ -84,8 +84,7 @@ pub(crate) unsafe extern "C" fn exit_process(_cycle: *mut ngx_cycle_t) {
 pub(super) unsafe extern "C" fn manage(_conf: *mut core::ffi::c_void) -> ngx_msec_t {
     guarded((), || {
         install_panic_hook();
-        // SAFETY: the running cycle, which this process keeps until it ends.
-        if let Some((conf, log)) = unsafe { configuration(ngx_cycle) } {
+        if let Some((conf, log)) = running() {
             helper::work(conf, log);
         }
     });
@@ -109,11 +108,15 @@ pub(crate) fn has_detector_process(conf: &MainConf) -> bool {
     conf.detector == Some(Place::Process) && !single
 }
 
+/// The module's part of the running configuration, and its log. Main thread only.
+pub(crate) fn running() -> Option<(&'static MainConf, Log<'static>)> {
+    // SAFETY: the running cycle, on the thread that replaces it. Who asks uses it at once.
+    unsafe { configuration(ngx_cycle) }
+}
+
 /// The file of `api_abuse_log` of the running configuration. Main thread only.
 pub(crate) fn decision_log() -> Option<LogFile> {
-    // SAFETY: the running cycle, on the thread that replaces it.
-    let (conf, _) = unsafe { configuration(ngx_cycle) }?;
-    conf.log()
+    running()?.0.log()
 }
 
 /// The module's part of a cycle's `http` block, and the cycle's log; `None` when there is no such

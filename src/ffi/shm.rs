@@ -152,7 +152,7 @@ impl SharedMemory<'_> {
             };
             zero(base, bytes);
             let zone = Zone::create(base, bytes, geometry, seed).map_err(|e| e.to_string())?;
-            let doorbell = AtomicU32::new(0);
+            let doorbell = Doorbell::unattended();
             root.write(Root { magic: ROOT_MAGIC, zone: base, bytes, doorbell });
             (*self.pool).data = root.as_ptr().cast();
             Ok(Shared { zone, doorbell: Doorbell::new(&root.as_ref().doorbell) })

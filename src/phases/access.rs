@@ -29,7 +29,20 @@ pub(crate) fn handle(request: &Request<'_>) -> Outcome {
     worker::of(request, |worker| judge(request, worker)).unwrap_or(Outcome::Pass)
 }
 
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "on the path of every request")]
 fn judge(request: &Request<'_>, worker: &Worker) -> Outcome {
+    match RequestState::judge_plain(request, worker) {
+        Some(state) => {
+            request.remember(state);
+            Outcome::Pass
+        }
+        None => look_closer(request, worker),
+    }
+}
+
+#[inline(never)]
+fn look_closer(request: &Request<'_>, worker: &Worker) -> Outcome {
     let Some(state) = RequestState::judge_here(request, worker) else { return Outcome::Pass };
     if state.verdict != Verdict::Passed || request.location_conf().identity.is_some() {
         return act(request, state, worker, false);

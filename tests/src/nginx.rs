@@ -121,6 +121,11 @@ impl Nginx {
         signal(pid, Signal::KILL);
     }
 
+    /// Tells a worker to end when its last request is answered.
+    pub fn tell_to_go(&self, pid: u32) {
+        signal(pid, Signal::QUIT);
+    }
+
     /// Takes the processor from a process until [`Self::resume`].
     pub fn pause(&self, pid: u32) {
         signal(pid, Signal::STOP);

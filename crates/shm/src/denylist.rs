@@ -89,13 +89,19 @@ impl<'a> Denylist<'a> {
     }
 
     /// As [`Self::find`], of the first of these keys that has such an entry.
-    #[inline(always)]
-    #[allow(clippy::inline_always, reason = "most find nothing, in few instructions")]
+    #[inline]
     pub fn find_first<const N: usize>(
         &self,
         keys: &[DenyKey; N],
         now_ms: u64,
     ) -> Option<DenyEntry> {
+        if self.may_hold(keys) { self.look(keys, now_ms) } else { None }
+    }
+
+    /// Whether one of these keys may have an entry; if not, none has.
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "asked by every request, in few instructions")]
+    pub fn may_hold<const N: usize>(&self, keys: &[DenyKey; N]) -> bool {
         let moves = self.moves.load(Ordering::Acquire);
         // The words of all keys first, so that their cache misses overlap.
         let mut read = [([0; 2], 0); N];
@@ -108,10 +114,8 @@ impl<'a> Denylist<'a> {
         for ([first, second], tag) in read {
             matches |= matching(first, tag) | matching(second, tag);
         }
-        if matches == 0 && self.moves.load(Ordering::Relaxed) == moves {
-            return None;
-        }
-        self.look(keys, now_ms)
+        // Behind acquiring loads of whatever was seen gone.
+        matches != 0 || self.moves.load(Ordering::Relaxed) != moves
     }
 
     /// The live entry of the first of these keys that has one. Few look-ups come so far.

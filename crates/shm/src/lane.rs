@@ -172,7 +172,7 @@ impl<'a> Lanes<'a> {
         })?;
         let tail = lane.value(TAIL);
         let head = lane.word(HEAD).load(Ordering::Acquire);
-        Some(Producer { lane, pid, tail, head })
+        Some(Producer { lane, pid, tail, head, limit: 0 })
     }
 
     /// The consuming side. The caller sees to it that there is one at a time, in any process.
@@ -207,6 +207,8 @@ pub struct Producer<'a> {
     tail: u64,
     /// The head when last looked at; the true one is never behind it.
     head: u64,
+    /// Up to here the ring is free, as far as that head tells; 0: not known.
+    limit: u64,
 }
 
 impl Producer<'_> {
@@ -234,9 +236,13 @@ impl Producer<'_> {
     /// counted, or when it says none or more than there is room for.
     #[inline]
     pub fn write<const N: usize>(&mut self, write: impl FnOnce(Room<'_, N>) -> usize) -> bool {
-        if !self.has_room(N as u64 + MESSAGE_HEADER_WORDS) {
-            add_own(self.lane.word(DROPPED), 1);
-            return false;
+        let need = N as u64 + MESSAGE_HEADER_WORDS;
+        if self.tail + need > self.limit {
+            if !self.has_room(need) {
+                add_own(self.lane.word(DROPPED), 1);
+                return false;
+            }
+            self.set_limit();
         }
         let start = self.tail as usize & (self.lane.ring.len() - 1);
         let place = self.lane.ring.get(start..start + 1 + N).and_then(|place| place.split_first());
@@ -275,6 +281,12 @@ impl Producer<'_> {
         self.tail += len as u64 + MESSAGE_HEADER_WORDS;
         self.lane.word(TAIL).store(self.tail, release(Edge::LaneTail));
         add_own(self.lane.word(PUSHED), 1);
+    }
+
+    /// Remembers how far the tail may go before somebody has to look again.
+    #[cold]
+    fn set_limit(&mut self) {
+        self.limit = self.head.saturating_add(self.lane.ring.len() as u64);
     }
 
     /// Whether `need` words fit. Looks at the shared head only when the known one is too old.

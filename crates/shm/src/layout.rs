@@ -17,7 +17,7 @@ pub(crate) const LINE: u64 = 64;
 /// First word of a zone: "APIABUSE". Written last.
 pub(crate) const MAGIC: u64 = u64::from_be_bytes(*b"APIABUSE");
 /// Changes with anything in this crate that two processes must agree on.
-pub const LAYOUT_VERSION: u64 = 5;
+pub const LAYOUT_VERSION: u64 = 6;
 
 const HEADER_BYTES: u64 = 256;
 pub(crate) const MUTEX_BYTES: u64 = LINE;
@@ -34,7 +34,7 @@ pub const HISTORY_WORDS: usize = 7;
 const COMMANDS: usize = 32;
 
 const _: () = assert!(size_of::<Counters>() as u64 <= COUNTERS_BYTES);
-const _: () = assert!((TAKEOVERS + 3) * 8 <= LEASE_BYTES as usize);
+const _: () = assert!((TAKEOVERS + 4) * 8 <= LEASE_BYTES as usize);
 const _: () = assert!(size_of::<usize>() == 8, "the zone's sizes are 64-bit");
 const _: () = assert!(HEADER_WORDS * 8 <= HEADER_BYTES as usize);
 

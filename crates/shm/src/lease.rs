@@ -8,7 +8,7 @@
 use core::fmt;
 
 use crate::allowlist::AllowlistWriter;
-use crate::attach::{HeldMutex, LockError, Mapping};
+use crate::attach::{self, HeldMutex, LockError, Mapping};
 use crate::commands::Commands;
 use crate::denylist::DenylistWriter;
 use crate::lane::Consumer;
@@ -20,6 +20,8 @@ use crate::zone::Zone;
 const HOLDER: usize = 0;
 const ACQUISITIONS: usize = 1;
 const TAKEOVER_COUNT: usize = 2;
+/// Process that is to ask for the lease, or holds it.
+const CANDIDATE: usize = TAKEOVER_TIMES + TAKEOVERS;
 /// From here on: the monotonic milliseconds of the last [`TAKEOVERS`] takeovers, a ring.
 const TAKEOVER_TIMES: usize = 3;
 
@@ -69,7 +71,9 @@ impl Lease {
             Err(LockError::Busy) => return Ok(None),
             Err(LockError::Os(errno)) => return Err(LeaseError { errno }),
         };
-        self.word(HOLDER).store(u64::from(std::process::id()), Ordering::Relaxed);
+        let own = u64::from(std::process::id());
+        self.word(HOLDER).store(own, Ordering::Relaxed);
+        self.word(CANDIDATE).store(own, Ordering::Relaxed);
         add_own(self.word(ACQUISITIONS), 1);
         if recovered {
             let count = self.takeovers();
@@ -83,6 +87,23 @@ impl Lease {
     pub fn holder(&self) -> Option<u32> {
         let pid = self.word(HOLDER).load(Ordering::Relaxed) as u32;
         (pid != 0).then_some(pid)
+    }
+
+    /// Makes this process the one that is to ask for the lease, so that not everybody has to. `false`:
+    /// another one that lives is that already.
+    pub fn stand(&self) -> bool {
+        let word = self.word(CANDIDATE);
+        let found = word.load(Ordering::Relaxed);
+        let free = found == 0 || !attach::process_exists(found as u32);
+        let own = u64::from(std::process::id());
+        free && word.compare_exchange(found, own, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    /// Leaves that to another process, as giving the lease back does.
+    pub fn step_down(&self) {
+        let own = u64::from(std::process::id());
+        // Another one's: it holds the lease.
+        let _ = self.word(CANDIDATE).compare_exchange(own, 0, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     /// How often the lease was taken.
@@ -166,12 +187,14 @@ impl Drop for LeaseGuard {
     /// The mutex itself is unlocked when `held` is dropped, after this.
     fn drop(&mut self) {
         self.lease.word(HOLDER).store(0, Ordering::Relaxed);
+        self.lease.step_down();
     }
 }
 
 #[cfg(all(test, not(miri)))]
 mod tests {
     use crate::attach::tests::zone;
+    use crate::sync::Ordering;
 
     #[test]
     fn one_thread_at_a_time() {
@@ -188,6 +211,26 @@ mod tests {
         assert_eq!(lease.holder(), None);
         assert!(!lease.try_acquire(6).unwrap().unwrap().recovered());
         assert_eq!((lease.acquisitions(), lease.takeovers()), (2, 0));
+    }
+
+    #[test]
+    fn one_process_stands() {
+        let zone = zone();
+        let lease = zone.lease();
+        let word = lease.word(super::CANDIDATE);
+        assert!(lease.stand() && !lease.stand(), "this process lives");
+        lease.step_down();
+        assert!(lease.stand());
+        // A dead one, and another that lives.
+        word.store(u64::from(u32::MAX), Ordering::Relaxed);
+        assert!(lease.stand());
+        word.store(1, Ordering::Relaxed);
+        lease.step_down();
+        assert!(!lease.stand());
+        let guard = lease.try_acquire(5).unwrap().unwrap();
+        assert!(!lease.stand(), "who holds it is the one");
+        drop(guard);
+        assert!(lease.stand());
     }
 
     /// A thread that ends with the lease is, to the kernel, a holder that died.

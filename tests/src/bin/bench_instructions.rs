@@ -7,7 +7,7 @@
 
 use std::process::{Command, ExitCode, Stdio};
 
-use api_abuse_tests::callgrind::{self, Instructions};
+use api_abuse_tests::callgrind::{self, By, Instructions};
 use api_abuse_tests::http::Request;
 use api_abuse_tests::nginx::Site;
 use api_abuse_tests::sites::{ZONE, neighbour};
@@ -26,6 +26,8 @@ struct Subject {
     location: &'static str,
     /// What the request says beside Host. Subjects are compared with the first one that says as much.
     headers: &'static [(&'static str, &'static str)],
+    /// The worker that it is measured in.
+    by: By,
     /// Instructions that it may add to a request with `--check`: what was measured and 3 %, because
     /// compilers and C libraries differ. `None`: not checked.
     bound: Option<f64>,
@@ -44,14 +46,23 @@ const BROWSER: [(&str, &str); 9] = [
     ("Sec-Fetch-Site", "same-origin"),
 ];
 
-const SUBJECTS: [Subject; 7] = [
-    Subject { name: "bare", module: false, http: "", location: "", headers: &[], bound: None },
+const SUBJECTS: [Subject; 8] = [
+    Subject {
+        name: "bare",
+        module: false,
+        http: "",
+        location: "",
+        headers: &[],
+        by: By::Serving,
+        bound: None,
+    },
     Subject {
         name: "limit_req",
         module: false,
         http: "limit_req_zone $binary_remote_addr zone=all:10m rate=1000000r/s;",
         location: "limit_req zone=all burst=1000 nodelay;",
         headers: &[],
+        by: By::Serving,
         bound: None,
     },
     Subject {
@@ -60,6 +71,7 @@ const SUBJECTS: [Subject; 7] = [
         http: "",
         location: "",
         headers: &[],
+        by: By::Serving,
         bound: Some(60.0),
     },
     Subject {
@@ -68,6 +80,7 @@ const SUBJECTS: [Subject; 7] = [
         http: ZONE,
         location: "api_abuse shop; api_abuse_mode monitor;",
         headers: &[],
+        by: By::Serving,
         bound: None,
     },
     Subject {
@@ -76,7 +89,17 @@ const SUBJECTS: [Subject; 7] = [
         http: ZONE,
         location: "api_abuse shop; api_abuse_mode block;",
         headers: &[],
-        bound: Some(1063.0),
+        by: By::Serving,
+        bound: Some(770.0),
+    },
+    Subject {
+        name: "the same, and it detects",
+        module: true,
+        http: ZONE,
+        location: "api_abuse shop; api_abuse_mode block;",
+        headers: &[],
+        by: By::Detecting,
+        bound: None,
     },
     Subject {
         name: "bare, a browser's headers",
@@ -84,6 +107,7 @@ const SUBJECTS: [Subject; 7] = [
         http: "",
         location: "",
         headers: &BROWSER,
+        by: By::Serving,
         bound: None,
     },
     Subject {
@@ -92,6 +116,7 @@ const SUBJECTS: [Subject; 7] = [
         http: ZONE,
         location: "api_abuse shop; api_abuse_mode block;",
         headers: &BROWSER,
+        by: By::Serving,
         bound: None,
     },
 ];
@@ -131,15 +156,18 @@ fn main() -> ExitCode {
 
 fn measure(subject: &Subject) -> Instructions {
     let Subject { name, module, http, location, .. } = *subject;
+    // With room for all records, however slow the detector is under callgrind.
+    let http = http.replace("16m", "128m");
     let mut site = Site::new(&format!(
         "access_log off; keepalive_requests 1000000; {http}\n\
-         server {{ listen @listen@; location / {{ root html; {location} }} }}"
+         server {{ listen @listen@ reuseport; location / {{ root html; {location} }}\n{} }}",
+        callgrind::LOCATION,
     ));
     site.module = module;
     let site = site.file("html/1k.bin", [b'x'; 1024]);
-    callgrind::measure(&site, REQUESTS, |nginx, requests| {
+    callgrind::measure(&site, REQUESTS, subject.by, |target, requests| {
         for host in 1..=CLIENTS {
-            let mut client = nginx.client_from(neighbour(host));
+            let mut client = target.client_from(neighbour(host));
             for _ in 0..requests / u64::from(CLIENTS) {
                 let request = Request::get("/1k.bin").headers(subject.headers);
                 assert_eq!(client.send(&request).unwrap().status, 200, "{name}");

@@ -2,8 +2,9 @@
 //! that source that another worker denies.
 //!
 //! Asked all the time, the other worker would see a client of many good requests, who is no scanner. So
-//! it is asked once after each probe, so many milliseconds later: was the source denied by then? That
-//! the probe did convict is known from the next one, a long time later.
+//! it is asked only after the probe that convicted the scanner before, and then more and more seldom until
+//! it denies. Time begins with the last byte of that probe's answer, and ends with the answer that is a
+//! denial: how long that request itself took is in it.
 
 use std::fmt::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,82 +16,93 @@ use api_abuse_tests::http::Client;
 use api_abuse_tests::nginx::Nginx;
 use api_abuse_tests::sites::{attacker, guarded_files};
 
-use crate::setting;
 use crate::wrk::{self, has};
+use crate::{percentile, setting};
 
-/// When the other worker is asked, milliseconds after a probe, and for how many convictions of 100.
-const ASKED: [(u64, u64); 4] = [(2, 40), (4, 40), (6, 40), (10, 100)];
-/// Time from one probe to the next.
-const PACE: Duration = Duration::from_millis(40);
+/// Time from one probe to the next: enough for the first to be judged.
+const PACE: Duration = Duration::from_millis(4);
+/// When the other worker is asked, milliseconds after the probe that may have convicted.
+const ASKED: [f64; 16] =
+    [0.3, 0.6, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 25.0, 50.0, 100.0];
 /// Probes after which a scanner gives up.
 const PROBES: usize = 60;
 
 /// The table.
 pub(crate) fn run() -> String {
-    let mut text = String::from("| denied by another worker within |");
-    for (ms, _) in ASKED {
-        let _ = write!(text, " {ms} ms |");
-    }
-    text.push_str("\n| --- | ---: | ---: | ---: | ---: |\n");
+    let mut text = String::from(
+        "| denied by another worker | convictions | p50 | p99 | within 10 ms |\n\
+         | --- | ---: | ---: | ---: | ---: |\n",
+    );
     for loaded in [false, true] {
         if loaded && !has("wrk") {
             text.push_str("| under full load: not measured, wrk is not installed | | | | |\n");
             continue;
         }
         let name = if loaded { "both workers under full load" } else { "idle" };
-        let _ = write!(text, "| {name} |");
-        for (ms, share) in ASKED {
-            let samples = (setting("BENCH_SAMPLES", 100) * share / 100) as u16;
-            let (denied, convicted) = measure(ms, samples, loaded);
-            let percent = denied * 100 / convicted.max(1);
-            let _ = write!(text, " {percent} % of {convicted} |");
-        }
-        text.push('\n');
+        let mut took_ms = measure(setting("BENCH_SAMPLES", 300) as u16, loaded);
+        let count = took_ms.len();
+        let in_time = took_ms.iter().filter(|ms| **ms <= 10.0).count();
+        let [p50, p99] = [0.5, 0.99].map(|share| percentile(&mut took_ms, share));
+        let _ = writeln!(
+            text,
+            "| {name} | {count} | {p50:.1} ms | {p99:.1} ms | {:.1} % |",
+            in_time as f64 / count.max(1) as f64 * 100.0
+        );
     }
     text
 }
 
-/// How many scanners were denied so many milliseconds after the probe that convicted them, and how many
-/// were convicted.
-fn measure(ms: u64, samples: u16, loaded: bool) -> (usize, usize) {
+/// Milliseconds that it took for so many scanners, as far as they were convicted by the probe after which
+/// the other worker was asked.
+fn measure(samples: u16, loaded: bool) -> Vec<f64> {
     let mut site = guarded_files();
     site.http = site.http.replace("listen @listen@;", "listen @listen@ reuseport;").replace(
         "api_abuse shop;",
-        "add_header X-Worker $pid always; keepalive_timeout 600; \
+        "keepalive_timeout 600; location = /worker { api_abuse off; add_header X-Worker $pid; return 200; } \
          location = /1k.bin { api_abuse load; api_abuse_mode monitor; } api_abuse shop;",
     );
     let nginx = site.workers(2).start();
     let stop = AtomicBool::new(false);
-    let denied: Vec<bool> = thread::scope(|scope| {
+    let took = thread::scope(|scope| {
         let load = scope.spawn(|| {
             while loaded && !stop.load(Ordering::Relaxed) {
                 wrk::wrk(nginx.address, "/1k.bin", 1);
             }
         });
-        let after = Duration::from_millis(ms);
-        let denied = (1..=samples).filter_map(|host| convict(&nginx, host, after)).collect();
+        // The first ones show after how many probes that is.
+        let mut convicting = PROBES;
+        let took = (1..=samples).filter_map(|host| convict(&nginx, host, &mut convicting));
+        let took = took.collect();
         stop.store(true, Ordering::Relaxed);
         let _ = load.join();
-        denied
+        took
     });
     nginx.finish();
-    (denied.iter().filter(|denied| **denied).count(), denied.len())
+    took
 }
 
-/// Whether a scanner was denied so long after the probe that convicted it; `None` when none did.
-fn convict(nginx: &Nginx, host: u16, after: Duration) -> Option<bool> {
+/// How long it took until a scanner was denied by the worker that it did not talk to; `None` when it was
+/// denied before anybody asked, or not at all. `convicting`: the probe that convicted the one before.
+fn convict(nginx: &Nginx, host: u16, convicting: &mut usize) -> Option<f64> {
     let (mut scanner, one) = connected(nginx, host)?;
     let mut other = (0..50).find_map(|_| connected(nginx, host).filter(|(_, pid)| *pid != one))?.0;
-    for name in NAMES.lines().take(PROBES) {
-        let status = scanner.send(&probe(format!("/{name}"))).ok()?.status;
-        if status == 403 {
-            return Some(false);
+    for (sent, name) in (1..).zip(NAMES.lines().take(PROBES)) {
+        if scanner.send(&probe(format!("/{name}"))).ok()?.status == 403 {
+            *convicting = sent - 1;
+            return None;
         }
-        // NGINX logs a request when its answer is on the way.
         let begun = Instant::now();
-        thread::sleep(after);
-        if other.send(&probe("/page.html")).ok()?.status == 403 {
-            return Some(true);
+        if sent >= *convicting {
+            for ms in ASKED {
+                thread::sleep(Duration::from_secs_f64(ms / 1000.0).saturating_sub(begun.elapsed()));
+                if other.send(&probe("/page.html")).ok()?.status == 403 {
+                    *convicting = sent;
+                    return Some(begun.elapsed().as_secs_f64() * 1000.0);
+                }
+            }
+            // It takes one more; the next scanner will show.
+            *convicting = sent + 1;
+            return None;
         }
         thread::sleep(PACE.saturating_sub(begun.elapsed()));
     }
@@ -100,7 +112,7 @@ fn convict(nginx: &Nginx, host: u16, after: Duration) -> Option<bool> {
 /// A client of an attacker's address, and the worker that it talks to.
 fn connected(nginx: &Nginx, host: u16) -> Option<(Client, String)> {
     let mut client = nginx.client_from(attacker(host));
-    let response = client.send(&probe("/page.html")).ok()?;
+    let response = client.get("/worker").ok()?;
     let worker = response.header("x-worker")?.to_owned();
     Some((client, worker))
 }

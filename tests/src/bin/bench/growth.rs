@@ -2,9 +2,9 @@
 
 use std::fmt::Write;
 
-use api_abuse_tests::callgrind;
+use api_abuse_tests::callgrind::{self, By, Target};
 use api_abuse_tests::http::Request;
-use api_abuse_tests::nginx::{Nginx, Site};
+use api_abuse_tests::nginx::Site;
 use api_abuse_tests::sites::neighbour;
 
 use crate::peers::{self, BLOCK};
@@ -48,15 +48,16 @@ fn request(denials: usize, sources: u64, applications: usize, paths: u64) -> f64
     let mut site = Site::new(&format!(
         "access_log off; keepalive_requests 100000000; server_names_hash_max_size 4096;\n{http}\n\
          set_real_ip_from 127.0.0.0/8; real_ip_header X-Real-IP;\n\
-         server {{ listen @listen@ default_server; location / {{ return 200 found; }} {BLOCK}\n\
-         location /file/ {{ alias html/; }} location = /1k.bin {{ root html; }} }}\n{servers}"
+         server {{ listen @listen@ default_server reuseport; {} location / {{ return 200 found; }} {BLOCK}\n\
+         location /file/ {{ alias html/; }} location = /1k.bin {{ root html; }} }}\n{servers}",
+        callgrind::LOCATION,
     ))
     .file("html/1k.bin", [b'x'; 1024]);
     if denials > 0 {
         site = site.file("api_abuse_state/lists.state", peers::lists(denials));
     }
-    let load = |nginx: &Nginx, requests: u64| {
-        let mut client = nginx.client_from(neighbour(1));
+    let load = |target: &Target<'_>, requests: u64| {
+        let mut client = target.client_from(neighbour(1));
         // What has come before: the same in both runs.
         for n in 0..sources.max(paths) {
             let (source, path) = (n % sources, n % paths);
@@ -71,7 +72,8 @@ fn request(denials: usize, sources: u64, applications: usize, paths: u64) -> f64
             assert_eq!(client.send(&request).unwrap().status, 200);
         }
     };
-    let counted = callgrind::measure(&site, setting("BENCH_REQUESTS", 800), load).request;
+    let counted =
+        callgrind::measure(&site, setting("BENCH_REQUESTS", 600), By::Serving, load).request;
     eprintln!(
         "{denials} denials, {sources} addresses, {applications} applications, {paths} paths: {counted:.0}"
     );

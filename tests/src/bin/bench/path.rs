@@ -1,8 +1,9 @@
 //! The request path: what a request costs, everyone beside everyone.
 
 use std::fmt::Write;
+use std::net::Ipv4Addr;
 
-use api_abuse_tests::callgrind;
+use api_abuse_tests::callgrind::{self, By, Target};
 use api_abuse_tests::nginx::{Nginx, Site};
 
 use crate::peers::{self, Subject};
@@ -40,7 +41,7 @@ pub(crate) fn run() -> String {
     let mut text = String::new();
     for (title, path, http2) in WORKLOADS {
         let mut measured = loads(&subjects, &upstream, path, http2);
-        let counts = setting("BENCH_REQUESTS", 800) > 0;
+        let counts = setting("BENCH_REQUESTS", 600) > 0;
         let first = path == WORKLOADS[0].1 && !http2;
         let counted = subjects.iter().zip(&mut measured);
         for (subject, measured) in counted.filter(|(subject, _)| counts && (first || !subject.slow))
@@ -70,7 +71,7 @@ fn application() -> Nginx {
 
 /// Alternating rounds of load; the median of each number.
 fn loads(subjects: &[Subject], upstream: &str, path: &str, http2: bool) -> Vec<Measured> {
-    let seconds = setting("BENCH_SECONDS", 2);
+    let seconds = setting("BENCH_SECONDS", 1);
     let running: Vec<Nginx> =
         subjects.iter().map(|subject| subject.site(upstream).workers(1).start()).collect();
     let mut rounds: Vec<Vec<Measured>> = vec![Vec::new(); subjects.len()];
@@ -115,14 +116,14 @@ fn middle(rounds: &[Measured]) -> Measured {
 }
 
 fn instructions(subject: &Subject, upstream: &str, path: &str, http2: bool) -> f64 {
-    let requests = setting("BENCH_REQUESTS", 800);
-    let load = |nginx: &Nginx, requests: u64| {
+    let requests = setting("BENCH_REQUESTS", 600);
+    let load = |target: &Target<'_>, requests: u64| {
         if http2 {
-            wrk::h2load(nginx.other_address, path, requests, CONNECTIONS);
+            wrk::h2load(target.nginx().other_address, path, requests, CONNECTIONS);
             return;
         }
         for _ in 0..CONNECTIONS {
-            let mut client = nginx.client();
+            let mut client = target.client_from(Ipv4Addr::LOCALHOST);
             for _ in 0..requests / CONNECTIONS {
                 // The host is that of the address: the client says it itself.
                 let request = api_abuse_tests::http::Request::get(path).headers(&HEADERS[1..]);
@@ -130,7 +131,8 @@ fn instructions(subject: &Subject, upstream: &str, path: &str, http2: bool) -> f
             }
         }
     };
-    callgrind::measure(&subject.site(upstream), requests, load).request
+    let by = if http2 { By::Any } else { By::Serving };
+    callgrind::measure(&subject.site(upstream), requests, by, load).request
 }
 
 fn table(subjects: &[Subject], measured: &[Measured]) -> String {

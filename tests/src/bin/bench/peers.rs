@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use api_abuse_tests::attack::Attacker;
+use api_abuse_tests::callgrind;
 use api_abuse_tests::nginx::Site;
 use api_abuse_tests::sites::{attacker, guarded_files};
 
@@ -113,7 +114,7 @@ fn other(name: &'static str, modules: &[&str], http: &str, location: &'static st
 
 /// A zone that holds so many denials.
 pub(crate) fn zone(denials: usize) -> String {
-    let size = if denials > 100_000 { 256 } else { 32 };
+    let size = if denials > 100_000 { 256 } else { 128 };
     format!("api_abuse_zone abuse:{size}m;")
 }
 
@@ -161,10 +162,12 @@ impl Subject {
         let mut site = Site::new(&format!(
             "access_log off; keepalive_requests 100000000; keepalive_timeout 600; {http}\n\
              upstream application {{ server {application}; keepalive 16; }}\n\
-             server {{ listen @listen@; listen @other@ http2; server_name shop.test;\n\
+             server {{ listen @listen@ reuseport; listen @other@ http2 reuseport; server_name shop.test;\n\
+             {}\n\
              location / {{ root html; {location} }}\n\
              location /proxied/ {{ proxy_pass http://application; proxy_http_version 1.1;\n\
-             proxy_set_header Connection \"\"; {location} }} }}"
+             proxy_set_header Connection \"\"; {location} }} }}",
+            callgrind::LOCATION,
         ))
         .main(main)
         .file("html/1k.bin", [b'x'; 1024]);
