@@ -28,7 +28,7 @@ fn site() -> Site {
     assert!(made.status.success(), "{made:?}");
     let quic = if built_with("http_v3_module") { "listen 127.0.0.5:@port@ quic;" } else { "" };
     let server = format!(
-        "listen 127.0.0.5:@port@ ssl http2; {quic} root html;
+        "listen 127.0.0.5:@port@ ssl http2; {quic} root html; location = /text {{ return 200 text; }}
          ssl_certificate certificate.pem; ssl_certificate_key key.pem;"
     );
     let site = guarded(&server)
@@ -63,10 +63,11 @@ fn get_over_quic(python: &OsStr, nginx: &Nginx, host: u16, path: &str) -> String
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// A page is served, a scan is denied in time, then the page is denied, too; and each is one entry of
-/// the log.
+/// A page is served, a scan is denied in time, then the page is denied, too, and what NGINX answers before it
+/// asks about access; and each is one entry of the log.
 fn serves_then_denies(nginx: &Nginx, host: u16, version: &str, get: impl Fn(&str) -> String) {
     assert_eq!(get("/page.html"), format!("{version} 200"));
+    assert_eq!(get("/text"), format!("{version} 200"));
     let served = (0..60).take_while(|n| {
         nginx.let_judge(Duration::from_millis(4));
         get(&format!("/.env{n}.bak")) != format!("{version} 403")
@@ -74,10 +75,11 @@ fn serves_then_denies(nginx: &Nginx, host: u16, version: &str, get: impl Fn(&str
     let served = served.count();
     assert!((1..=25).contains(&served), "HTTP/{version}: {served}");
     assert_eq!(get("/page.html"), format!("{version} 403"));
-    let entries = nginx.entries_from(attacker(host), served + 3);
+    assert_eq!(get("/text"), format!("{version} 403"));
+    let entries = nginx.entries_from(attacker(host), served + 5);
     // Each request came to whichever worker was free, and each worker writes its lines by itself.
     let denied = entries.iter().filter(|entry| entry.verdict == "DENIED").count();
-    assert_eq!((entries.len(), denied), (served + 3, 2));
+    assert_eq!((entries.len(), denied), (served + 5, 3));
 }
 
 #[test]
