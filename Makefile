@@ -268,7 +268,7 @@ EVALUATION_SEED ?= 2002
 evaluate: ## writes docs/evaluation.md: detection and false convictions, from a seed no code was tuned on
 	cargo build --release -p api-abuse
 	$(TARGET)/release/api-abuse simulate --scenario all --seed $(EVALUATION_SEED) \
-		--runs 100 --runs-single 400 --markdown --ablation > docs/evaluation.md
+		--runs 75 --runs-single 385 --markdown --ablation > docs/evaluation.md
 
 .PHONY: calibrate
 calibrate: ## what evidence means, from the simulator: writes crates/engine/src/fusion/confidence.rs
