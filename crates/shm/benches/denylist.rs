@@ -68,6 +68,27 @@ fn main() {
     println!(
         "\nOf {slots} slots, {percent} % were taken when the first entry found no place: {each:.0} in a MiB."
     );
+    let bytes = slots * SLOT_BYTES;
+    let (size, ns) = (bytes as f64 / f64::from(1 << 20), dependent_read(bytes));
+    println!(
+        "One read from {size:.0} MiB, at a place that the read before it says, takes {ns:.0} ns here."
+    );
+}
+
+/// Nanoseconds of a read whose address depends on the one before: what memory of this size takes to answer.
+fn dependent_read(bytes: usize) -> f64 {
+    let lines = bytes / 64;
+    let memory: Vec<u64> = (0..lines as u64 * 8).map(|n| n >> 3).collect();
+    let (mut state, mut read) = (0x9e37_79b9_7f4a_7c15_u64, 0);
+    let begun = ran_ns();
+    for _ in 0..LOOKUPS {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        read = memory[(state.wrapping_add(read) % lines as u64) as usize * 8];
+    }
+    black_box(read);
+    (ran_ns() - begun) as f64 / LOOKUPS as f64
 }
 
 /// Nanoseconds of a look-up that finds an entry, and of one that does not, while another thread writes.
@@ -76,7 +97,7 @@ fn lookups(entries: u64, buckets: usize) -> (f64, f64) {
     let list = table.list();
     let mut writer = DenylistWriter::new(list);
     for n in 0..entries {
-        assert_ne!(writer.insert(&entry(n), 0), Inserted::Full, "{n} of {entries}");
+        assert_eq!(writer.insert(&entry(n), 0), Inserted::New, "{n} of {entries}");
     }
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -128,7 +149,10 @@ fn filled() -> (usize, usize) {
     let table = Table::new(buckets);
     let mut writer = DenylistWriter::new(table.list());
     let slots = buckets * BUCKET;
-    let full = |n: &usize| writer.insert(&entry(*n as u64), 0) == Inserted::Full;
+    let full = |n: &usize| {
+        let inserted = writer.insert(&entry(*n as u64), 0);
+        matches!(inserted, Inserted::Full | Inserted::Displaced)
+    };
     ((0..slots).find(full).unwrap_or(slots), slots)
 }
 
