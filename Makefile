@@ -240,9 +240,9 @@ check-instructions: build ## that the module adds no more instructions to a requ
 	$(TARGET)/release/bench_instructions --check
 
 .PHONY: bench-detector
-bench-detector: ## nanoseconds a record, bytes a source; lines a second of replay, and of GoAccess if it is there
-	cargo bench -p api-abuse-engine
-	cargo bench -p api-abuse
+bench-detector: ## the engine by stage, bytes a source; replay beside GoAccess and fail2ban; writes docs/performance.md
+	cargo build --release -p api-abuse-tests --bin bench
+	$(TARGET)/release/bench engine replay
 
 .PHONY: bench-instructions
 bench-instructions: build ## instructions that the module adds to a request, by callgrind
@@ -258,7 +258,7 @@ deps-bench: ## installs what make bench compares with, and what makes its load
 	tests/scripts/install-dependencies bench
 
 .PHONY: bench
-BENCH ?= path growth denylist enforce detector
+BENCH ?= path growth denylist enforce detector engine replay
 bench: build ## half an hour: what it costs beside what others cost; writes docs/performance.md (BENCH="path growth …")
 	cargo build --release -p api-abuse-tests --bin bench
 	$(TARGET)/release/bench $(BENCH)

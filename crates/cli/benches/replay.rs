@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 
 /// Lines of the larger of two files.
 const LINES: u64 = 2_000_000;
+/// Runs of replay; the others, which take their time, have one.
+const ROUNDS: usize = 3;
 /// Lines of what fail2ban is given, which takes its time.
 const SAMPLE: u64 = 50_000;
 /// What a jail for those who look for what is not there matches.
@@ -34,42 +36,50 @@ fn main() {
     let lines = std::env::args().find_map(|word| word.parse().ok()).unwrap_or(LINES);
     let folder = std::env::temp_dir().join(format!("api-abuse-bench-{}", std::process::id()));
     fs::create_dir_all(&folder).unwrap();
-    for lines in [lines / 4, lines] {
+    println!(
+        "| | lines a second | by its busiest thread | by all of them together | MiB resident |"
+    );
+    println!("| --- | ---: | ---: | ---: | ---: |");
+    for (lines, peer) in
+        [(lines / 4, Peer::GoAccess), (lines, Peer::GoAccess), (SAMPLE, Peer::Fail2ban)]
+    {
         let log = folder.join("access.log");
         let bytes = write_log(&log, lines);
-        println!("{lines} combined lines, {} MiB", bytes >> 20);
-        let replay = env!("CARGO_BIN_EXE_api-abuse");
         let file = log.to_str().unwrap();
-        report("api-abuse replay", lines, run(replay, &["replay", "--json", file]));
+        let what = format!("{lines} lines, {} MiB", bytes >> 20);
+        let replay = || run(env!("CARGO_BIN_EXE_api-abuse"), &["replay", "--json", file]);
+        report(&format!("`api-abuse replay`, {what}"), lines, ROUNDS, &replay);
         let parse = [file, "--log-format=COMBINED", "--no-global-config", "-o", "/dev/null"];
         let parse = [&parse[..], &["--output-format=json"]].concat();
-        match Command::new("goaccess").arg("--version").stdout(Stdio::null()).status() {
-            Ok(_) => report("goaccess", lines, run("goaccess", &parse)),
-            Err(_) => println!("  goaccess is not installed"),
+        let (name, program, arguments) = match peer {
+            Peer::GoAccess => ("GoAccess", "goaccess", &parse[..]),
+            Peer::Fail2ban => ("`fail2ban-regex`", "fail2ban-regex", &[file, JAIL][..]),
+        };
+        match Command::new(program).arg("--version").stdout(Stdio::null()).status() {
+            Ok(_) => report(&format!("{name}, {what}"), lines, 1, &|| run(program, arguments)),
+            Err(_) => eprintln!("{program} is not installed"),
         }
-    }
-    let sample = lines.min(SAMPLE);
-    let log = folder.join("sample.log");
-    write_log(&log, sample);
-    let file = log.to_str().unwrap();
-    println!("{sample} combined lines");
-    report(
-        "api-abuse replay",
-        sample,
-        run(env!("CARGO_BIN_EXE_api-abuse"), &["replay", "--json", file]),
-    );
-    match Command::new("fail2ban-regex").arg("--version").stdout(Stdio::null()).status() {
-        Ok(_) => report("fail2ban-regex", sample, run("fail2ban-regex", &[file, JAIL])),
-        Err(_) => println!("  fail2ban-regex is not installed"),
     }
     fs::remove_dir_all(&folder).unwrap();
 }
 
-fn report(what: &str, lines: u64, (wall, busiest, all, kib): (Duration, f64, f64, u64)) {
+/// What replay is measured beside.
+#[derive(Clone, Copy)]
+enum Peer {
+    GoAccess,
+    Fail2ban,
+}
+
+/// Wall clock, processor seconds of the busiest thread and of all, most memory (KiB).
+type Spent = (Duration, f64, f64, u64);
+
+/// A row of the table: the best of several runs.
+fn report(what: &str, lines: u64, rounds: usize, run: &dyn Fn() -> Spent) {
+    let least = |a: Spent, b: Spent| (a.0.min(b.0), a.1.min(b.1), a.2.min(b.2), a.3.max(b.3));
+    let (wall, busiest, all, kib) = (0..rounds).map(|_| run()).reduce(least).unwrap();
     let a_second = |seconds: f64| lines as f64 / seconds.max(1e-9);
     println!(
-        "  {what}: {:.0} lines a second by the clock; {:.0} by its busiest thread, {:.0} by all of \
-         them together; at most {} MiB resident",
+        "| {what} | {:.0} | {:.0} | {:.0} | {} |",
         a_second(wall.as_secs_f64()),
         a_second(busiest),
         a_second(all),
@@ -77,8 +87,8 @@ fn report(what: &str, lines: u64, (wall, busiest, all, kib): (Duration, f64, f64
     );
 }
 
-/// Runs a program: wall clock, processor seconds of its busiest thread and of all, most memory (KiB).
-fn run(program: &str, arguments: &[&str]) -> (Duration, f64, f64, u64) {
+/// Runs a program.
+fn run(program: &str, arguments: &[&str]) -> Spent {
     let begin = Instant::now();
     let mut child = Command::new(program)
         .args(arguments)

@@ -189,7 +189,9 @@ impl<'m> Engine<'m> {
             self.unlearn(&slots, application, now_ms);
             self.look(&mut slots);
         }
-        decisions.extend(decision);
+        if let Some(decision) = decision {
+            decisions.push(decision);
+        }
         for (&slot, &peak) in slots.all().iter().zip(&slots.peaks) {
             self.sources.weigh_at(slot, now_ms, peak);
         }

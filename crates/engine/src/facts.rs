@@ -112,7 +112,7 @@ impl Engine<'_> {
         let interface = target.looks.is_interface();
         let member =
             if login_outage { None } else { self.member(record, slots, attempt, interface) };
-        let read = record.method() == Method::Get && !matches!(role, Role::Static | Role::Login);
+        let read = record.is(Method::Get) && !matches!(role, Role::Static | Role::Login);
         let number =
             if read { object::number(target.number, record.query, &endpoint) } else { None };
         let collected = read && (endpoint.object || page || number.is_some());
@@ -338,7 +338,7 @@ fn refuses(record: &RequestRecord<'_>, role: Role) -> bool {
 }
 
 fn is_post(record: &RequestRecord<'_>) -> bool {
-    matches!(record.method(), Method::Post | Method::Put)
+    record.is(Method::Post) || record.is(Method::Put)
 }
 
 /// The answers of one login; the one that was silent longest gives way.

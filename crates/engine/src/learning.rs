@@ -17,6 +17,7 @@ const ALARM_MS: u64 = 3_600_000;
 
 impl Facts {
     /// What the record adds to the day of a source.
+    #[inline]
     pub(crate) fn count(&self, record: &RequestRecord<'_>) -> Count {
         let head = &record.head;
         let chance = combine(head.time_ms ^ head.fingerprint, self.path_key);

@@ -363,6 +363,12 @@ impl<'a> RequestRecord<'a> {
         self.head.flags & flag != 0
     }
 
+    /// Whether it was made with this method.
+    #[inline]
+    pub fn is(&self, method: Method) -> bool {
+        self.head.method == method as u8
+    }
+
     /// The request method.
     pub fn method(&self) -> Method {
         Method::from_u8(self.head.method)

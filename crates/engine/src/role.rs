@@ -280,7 +280,7 @@ fn names_interface(path: &Path) -> bool {
 /// A page that a person or a crawler visits, as opposed to what pages fetch for themselves. Access
 /// logs do not say content types: there, everything that is no file of a page is one.
 pub fn is_page(record: &RequestRecord<'_>, looks: Looks) -> bool {
-    let visited = record.method() == Method::Get && !looks.is_resource();
+    let visited = record.is(Method::Get) && !looks.is_resource();
     visited && (record.has(flags::HTML) || (record.has(flags::FROM_LOG) && !looks.is_interface()))
 }
 

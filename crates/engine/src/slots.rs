@@ -27,10 +27,14 @@ pub(crate) struct Slots {
 impl Slots {
     fn new([session, client, address]: [Option<usize>; 3], address_key: u64) -> Self {
         let (mut there, mut count) = ([0; 3], 0);
-        // Written in any case, and kept if it is there: what comes next overwrites it if not.
-        for (at, slot) in [session, client, address].into_iter().enumerate() {
-            there[count.min(at)] = slot.unwrap_or(0);
-            count += usize::from(slot.is_some());
+        if let Some(slot) = session {
+            (there[0], count) = (slot, 1);
+        }
+        if let Some(slot) = client {
+            (there[count], count) = (slot, count + 1);
+        }
+        if let Some(slot) = address {
+            (there[count], count) = (slot, count + 1);
         }
         Self { session, client, address, address_key, there, count, peaks: [0.0; 3] }
     }

@@ -5,6 +5,7 @@
 //! whatever else the machine does meets all of them. What is missing is said, and left out.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a benchmark fails loudly")]
 
+mod cargo;
 mod cpu;
 mod denylist;
 mod detector;
@@ -23,12 +24,14 @@ use std::process::ExitCode;
 type Part = fn() -> String;
 
 /// The parts by name.
-const PARTS: [(&str, Part); 5] = [
+const PARTS: [(&str, Part); 7] = [
     ("path", path::run),
     ("growth", growth::run),
     ("denylist", denylist::run),
     ("enforce", enforce::run),
     ("detector", detector::run),
+    ("engine", cargo::engine),
+    ("replay", cargo::replay),
 ];
 
 fn main() -> ExitCode {
