@@ -164,7 +164,7 @@ HTTP3_TARGET := $(abspath target/http3)
 test-http3: ## HTTP/1.1, 2 and 3 over TLS and QUIC, with an NGINX 1.28.3 that has them all
 	[ -x $(HTTP3_TARGET)/python/bin/python ] || python3 -m venv $(HTTP3_TARGET)/python
 	$(HTTP3_TARGET)/python/bin/pip install --quiet aioquic
-	$(MAKE) build NGINX_VERSION=1.28.3 CARGO_TARGET_DIR=$(HTTP3_TARGET)
+	+$(AGAIN) build NGINX_VERSION=1.28.3 CARGO_TARGET_DIR=$(HTTP3_TARGET)
 	HTTP3_PYTHON=$(HTTP3_TARGET)/python/bin/python NGINX_BINARY=$(abspath target/nginx/1.28.3/objs/nginx) \
 	API_ABUSE_MODULE=$(HTTP3_TARGET)/release/libngx_http_api_abuse_module.so \
 	cargo test -p api-abuse-tests --test nginx -- --nocapture tls::
