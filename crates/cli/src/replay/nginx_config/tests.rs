@@ -87,7 +87,7 @@ fn mistakes_are_told_with_value_remedy_and_line() {
 #[test]
 fn any_text_is_read_or_refused() {
     const BYTES: &[u8] = b"a ;{}'\"\\#\n$ api_abuse_application";
-    let mut random = 7u64;
+    let (mut random, mut read, mut refused) = (7u64, 0, 0);
     for round in 0..3000u64 {
         let text: Vec<u8> = (0..60)
             .map(|n| {
@@ -95,6 +95,17 @@ fn any_text_is_read_or_refused() {
                 BYTES[(random >> 40) as usize % BYTES.len()]
             })
             .collect();
-        let _ = NginxConfig::parse(&text);
+        match NginxConfig::parse(&text) {
+            Ok(_) => read += 1,
+            Err((what, line)) => {
+                refused += 1;
+                let lines = 1 + text.iter().filter(|&&byte| byte == b'\n').count();
+                assert!(
+                    !what.is_empty() && (1..=lines).contains(&(line as usize)),
+                    "{what}: {line}"
+                );
+            }
+        }
     }
+    assert!(read > 0 && refused > 0, "{read} read, {refused} refused");
 }
