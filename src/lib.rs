@@ -13,11 +13,11 @@
 //! 3. **LOG** ([`phases::log`]). The finished request, an early error or a denied one included,
 //!    becomes one [`api_abuse_engine::RequestRecord`] in the worker's own lane of the shared
 //!    memory, and the doorbell rings if the detector sleeps.
-//! 4. **The detector** ([`detector`]). Every [`worker`] runs a thread, and the one that holds the
-//!    zone's lease drains all lanes, lets the engine judge, and writes convictions into the
-//!    denylist, where step 1 of the next request in any worker finds them.
-//! 5. **Housekeeping** ([`housekeeping`]) puts what happened into words, and a timer on the main
-//!    thread writes them to the error log.
+//! 4. **The detector** ([`detector`]), a thread of one [`worker`], which holds the zone's lease. It
+//!    drains all lanes, lets the engine judge, and writes convictions into the denylist, where step 1
+//!    of the next request in any worker finds them.
+//! 5. **Housekeeping** ([`housekeeping`]), a thread beside it, puts what happened into words, which a
+//!    timer on the main thread writes to the logs, and the state on the disk.
 //!
 //! # Where things are
 //!

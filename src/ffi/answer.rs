@@ -56,9 +56,9 @@ unsafe extern "C" fn filter_header(r: *mut ngx_http_request_t) -> ngx_int_t {
     // SAFETY: NGINX hands in a live request.
     let request = unsafe { Request::from_raw(r) };
     if !request.is_known() {
-        if let Outcome::Deny(status) = guarded(Outcome::Pass, || answer::handle(&request)) {
-            request.answer_only(status);
-            if status == CLOSE {
+        if let Outcome::Deny(denial) = guarded(Outcome::Pass, || answer::handle(&request)) {
+            request.answer_only(denial.status);
+            if denial.status == CLOSE {
                 return Status::NGX_ERROR.into();
             }
         }

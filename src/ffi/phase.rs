@@ -48,8 +48,8 @@ unsafe extern "C" fn access_handler(r: *mut ngx_http_request_t) -> ngx_int_t {
         // A 403 that this handler returned could be forgotten: `satisfy any` goes on to ask the
         // other access modules. So the request ends here, as the phase engine would end it, and
         // NGX_DONE tells the engine to leave it alone. Nothing may touch it from here on.
-        Outcome::Deny(status) => {
-            request.finalize(status);
+        Outcome::Deny(denial) => {
+            request.finalize(denial.status);
             Status::NGX_DONE.into()
         }
     }

@@ -16,8 +16,26 @@ const TOO_MANY_REQUESTS: u16 = 429;
 pub(crate) enum Outcome {
     /// The other access modules have their say.
     Pass,
-    /// It ends with this status.
-    Deny(u16),
+    /// It ends with this.
+    Deny(Denial),
+}
+
+/// What a source is answered that is denied or throttled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Denial {
+    pub(crate) status: u16,
+    /// When a throttled source may come again.
+    retry_after_s: Option<u64>,
+}
+
+impl Denial {
+    /// Adds its headers to the answer.
+    pub(crate) fn announce(&self, request: &Request<'_>) {
+        request.add_header("Cache-Control", "no-store");
+        if let Some(seconds) = self.retry_after_s {
+            request.add_header("Retry-After", &seconds.to_string());
+        }
+    }
 }
 
 /// Judges a request at its first pass through an enabled location. Later passes are those of
@@ -44,21 +62,20 @@ fn judge(request: &Request<'_>, worker: &Worker) -> Outcome {
 #[inline(never)]
 fn look_closer(request: &Request<'_>, worker: &Worker) -> Outcome {
     let Some(state) = RequestState::judge_here(request, worker) else { return Outcome::Pass };
-    if state.verdict != Verdict::Passed || request.location_conf().identity.is_some() {
-        return act(request, state, worker, false);
+    if state.verdict == Verdict::Passed && request.location_conf().identity.is_none() {
+        request.remember(state);
+        return Outcome::Pass;
     }
-    request.remember(state);
-    Outcome::Pass
+    let outcome = act(request, state, worker);
+    if let Outcome::Deny(denial) = outcome {
+        denial.announce(request);
+    }
+    outcome
 }
 
-/// Does what there is to do about a request. An answer that is on its way already is taken back.
+/// Does what there is to do about a request, but for the answer.
 #[inline(never)]
-pub(crate) fn act(
-    request: &Request<'_>,
-    mut state: RequestState,
-    worker: &Worker,
-    answered: bool,
-) -> Outcome {
+pub(crate) fn act(request: &Request<'_>, mut state: RequestState, worker: &Worker) -> Outcome {
     let mut wait_ms = 0;
     if matches!(state.verdict, Verdict::Throttled | Verdict::ThrottledMonitor) {
         wait_ms = slow_down(&mut state, worker);
@@ -67,18 +84,14 @@ pub(crate) fn act(
         state.body = watch_body(request, worker);
     }
     request.remember(state);
-    if answered && matches!(state.verdict, Verdict::Denied | Verdict::Throttled) {
-        request.take_back_answer();
-    }
     match state.verdict {
         Verdict::Denied => {
-            request.add_header("Cache-Control", "no-store");
-            Outcome::Deny(request.location_conf().deny_status())
+            let status = request.location_conf().deny_status();
+            Outcome::Deny(Denial { status, retry_after_s: None })
         }
         Verdict::Throttled => {
-            request.add_header("Cache-Control", "no-store");
-            request.add_header("Retry-After", &wait_ms.div_ceil(1000).max(1).to_string());
-            Outcome::Deny(TOO_MANY_REQUESTS)
+            let retry_after_s = Some(wait_ms.div_ceil(1000).max(1));
+            Outcome::Deny(Denial { status: TOO_MANY_REQUESTS, retry_after_s })
         }
         _ => Outcome::Pass,
     }

@@ -13,10 +13,14 @@ pub(crate) fn handle(request: &Request<'_>) -> Outcome {
     if !request.is_main() || request.state().is_some() || is_early(request) {
         return Outcome::Pass;
     }
-    worker::of(request, |worker| {
+    let outcome = worker::of(request, |worker| {
         let state = RequestState::judge(request, worker)?;
-        Some(act(request, state, worker, true))
-    })
-    .flatten()
-    .unwrap_or(Outcome::Pass)
+        Some(act(request, state, worker))
+    });
+    let outcome = outcome.flatten().unwrap_or(Outcome::Pass);
+    if let Outcome::Deny(denial) = outcome {
+        request.take_back_answer();
+        denial.announce(request);
+    }
+    outcome
 }
