@@ -32,6 +32,8 @@ pub(crate) struct MainConf {
     pub(crate) log: Option<OrOff<LogFile>>,
     /// `api_abuse_detector`.
     pub(crate) detector: Option<Place>,
+    /// File and line of `api_abuse_detector`.
+    pub(crate) detector_at: String,
     /// What `set_real_ip_from` names, wherever it stands.
     pub(crate) proxies: CidrSet,
     /// The applications that `api_abuse` and `api_abuse_application` name, each once.
@@ -339,9 +341,11 @@ pub(crate) fn check(conf: &MainConf) -> Result<(), String> {
              to the \"http\" block in {place}"
         )),
         _ if conf.detector == Some(Place::Process) && matches!(conf.state, Some(OrOff::Off)) => {
-            Err("\"api_abuse_detector process\" needs the directory of \"api_abuse_state\", \
-                 which is \"off\""
-                .to_owned())
+            let place = &conf.detector_at;
+            Err(format!(
+                "\"api_abuse_detector process\" needs the directory of \"api_abuse_state\", which is \
+                 \"off\" in {place}"
+            ))
         }
         _ => Ok(()),
     }

@@ -6,14 +6,17 @@ use std::sync::atomic::Ordering;
 use api_abuse_engine::application::{PUBLISHED_WORDS, Published, Statistics};
 use api_abuse_engine::budget::Breaker;
 use api_abuse_engine::decision::{INCIDENT_WORDS, Incident};
+use api_abuse_engine::{Action, Threat};
 use api_abuse_shm::{DenyEntry, Zone};
+use serde_json::{Value, json};
 use zerocopy::transmute;
 
+use crate::commands::OPERATOR_THREAT;
 use crate::conf::{MainConf, Ready};
 use crate::ffi::clock;
-use crate::request_state::deny_key;
-use crate::worker;
+use crate::request_state::{deny_key, source_key};
 use crate::zone::incident_slot;
+use crate::{text, worker};
 
 /// The state of everything at one moment. Each table is whole in itself; between two tables a
 /// record may have passed.
@@ -61,7 +64,9 @@ impl Snapshot {
             add_statistics(&ready.shared.zone, &mut known);
         }
         let mut applications: Vec<_> = known.into_values().collect();
-        applications.sort_by(|a, b| a.name.cmp(&b.name));
+        let rank = |known: &Application| (known.name.clone(), !known.statistics.key);
+        applications.sort_by_cached_key(rank);
+        tell_apart(&mut applications);
         let epoch_offset_ms = epoch_offset_ms(ready.as_ref(), now_ms);
         Self { ready, applications, now_ms, epoch_offset_ms }
     }
@@ -104,6 +109,24 @@ impl Snapshot {
         list.into_iter().flat_map(move |list| list.iter(now_ms))
     }
 
+    /// A denial as JSON: what all who show it say.
+    pub(crate) fn denial(&self, entry: &DenyEntry) -> Value {
+        let expires_ms = self.wall_ms(entry.expires_ms);
+        json!({
+            "id": text::denial(&entry.key),
+            "application": self.name(entry.key.application),
+            "key": source_key(&entry.key).map(text::key),
+            "threat": Threat::from_u8(entry.threat).map(Threat::slug),
+            "action": Action::from_u8(entry.action).map(Action::name),
+            "confidence": entry.confidence,
+            "incident": incident_of(entry).map(text::incident),
+            // It may have begun before the monotonic clock did.
+            "since": text::time(expires_ms.saturating_sub(entry.ttl_ms)),
+            "expires": text::time(expires_ms),
+            "hits": entry.hits,
+        })
+    }
+
     /// What explains a denial, unless newer incidents have taken its place. An incident of the same
     /// number may be about somebody else: numbers start anew in a zone of a new size.
     pub(crate) fn incident(&self, denial: &DenyEntry) -> Option<Incident> {
@@ -114,6 +137,22 @@ impl Snapshot {
             .then(|| transmute!(words))?;
         let about = incident.key().map(|key| deny_key(incident.application, key));
         (incident.id == denial.incident && about == Some(denial.key)).then_some(incident)
+    }
+}
+
+/// The number of the incident that made an entry; `None` for an operator's own.
+pub(crate) fn incident_of(entry: &DenyEntry) -> Option<u64> {
+    (entry.threat != OPERATOR_THREAT).then_some(entry.incident)
+}
+
+/// Gives names of their own to applications that a variable named alike but for what cannot be shown, or
+/// as those are called that are one too many. Sorted by name, which of them keeps it is always the same.
+fn tell_apart(applications: &mut [Application]) {
+    for at in (1..applications.len()).rev() {
+        if applications[at].name == applications[at - 1].name {
+            let Application { name, statistics, .. } = &applications[at];
+            applications[at].name = format!("{name}#{:016x}", statistics.key);
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use api_abuse_engine::record::Verdict;
 
+use crate::commands::OPERATOR_INCIDENT;
 use crate::ffi::request::Request;
 use crate::request_state::RequestState;
 use crate::text;
@@ -59,9 +60,10 @@ fn confidence(request: &Request<'_>) -> Option<Cow<'static, [u8]>> {
     Some(denied(request)?.met?.confidence.to_string().into_bytes().into())
 }
 
-/// Number of the incident that explains the denial, hexadecimal.
+/// Number of the incident that explains the denial, hexadecimal. Nothing explains an operator's own.
 fn incident(request: &Request<'_>) -> Option<Cow<'static, [u8]>> {
-    Some(text::incident(denied(request)?.met?.incident).into_bytes().into())
+    let incident = denied(request)?.met?.incident;
+    (incident < OPERATOR_INCIDENT).then(|| text::incident(incident).into_bytes().into())
 }
 
 /// The application that the request belongs to.

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use api_abuse_engine::{Action, SourceKey, SourceKind, Threat};
+use api_abuse_engine::{Action, SourceKey, SourceKind};
 use api_abuse_shm::{Command, DenyEntry, DenyKey, Denylist, Outcome};
 use serde_json::{Value, json};
 
@@ -13,12 +13,11 @@ use super::query::{Query, WantedThreat};
 use super::search::Search;
 use super::{View, change, nothing};
 use crate::allowlist::networks;
-use crate::commands::OPERATOR_THREAT;
 use crate::ffi::content::Step;
 use crate::ffi::request::Request;
 use crate::ffi::response::Reply;
 use crate::request_state::{deny_key, source_key};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Snapshot, incident_of};
 use crate::text;
 
 /// What the list can be sorted by.
@@ -127,30 +126,13 @@ impl Table for Wanted {
     }
 }
 
-/// The incident that made an entry; `None` for an operator's own.
-fn incident_of(entry: &DenyEntry) -> Option<u64> {
-    (entry.threat != OPERATOR_THREAT).then_some(entry.incident)
-}
-
 /// An entry as JSON.
 fn denial(entry: &DenyEntry, view: &View) -> Value {
-    // It may have begun before the monotonic clock did.
-    let since_ms = view.snapshot.wall_ms(entry.expires_ms).saturating_sub(entry.ttl_ms);
-    let incident = incident_of(entry);
-    json!({
-        "id": text::denial(&entry.key),
-        "application": view.snapshot.name(entry.key.application),
-        "key": source_key(&entry.key).map(text::key),
-        "threat": Threat::from_u8(entry.threat).map(Threat::slug),
-        "action": Action::from_u8(entry.action).map(Action::name),
-        "confidence": entry.confidence,
-        "incident": incident.map(text::incident),
-        "since": text::time(since_ms),
-        "expires": view.time(entry.expires_ms),
-        "ttl_seconds": entry.ttl_ms as f64 / 1000.0,
-        "hits": entry.hits,
-        "origin": if incident.is_some() { "detector" } else { "operator" },
-    })
+    let mut denial = view.snapshot.denial(entry);
+    denial["ttl_seconds"] = json!(entry.ttl_ms as f64 / 1000.0);
+    let by_detector = incident_of(entry).is_some();
+    denial["origin"] = json!(if by_detector { "detector" } else { "operator" });
+    denial
 }
 
 /// POST

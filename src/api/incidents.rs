@@ -113,7 +113,8 @@ fn shown(incident: &Incident, key: SourceKey, view: &View) -> Value {
 /// GET of one
 pub(super) fn get(view: &View, id: &str, request: &Request<'_>) -> Result<Step, Problem> {
     let slots = view.zone()?.incidents();
-    let number = u64::from_str_radix(id, 16).ok().filter(|number| *number != 0);
+    let is_hexadecimal = id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let number = u64::from_str_radix(id, 16).ok().filter(|number| is_hexadecimal && *number != 0);
     let number = number.ok_or_else(Problem::unknown_id)?;
     let mut words = [0; INCIDENT_WORDS];
     let incident: Option<Incident> = slots

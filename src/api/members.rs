@@ -43,7 +43,7 @@ impl Members {
         self.0.get(name).and_then(Value::as_str)
     }
 
-    /// Name of an application; whether there is one, the caller looks.
+    /// Name of an application, known or not; empty when it is no text.
     pub(super) fn application(&self) -> &str {
         self.text("application").unwrap_or_default()
     }
@@ -59,7 +59,7 @@ impl Members {
                     format!("{text} has bits below its prefix; {} is meant?", written(meant));
                 Problem::new(422, "host_bits", detail).of("address")
             }
-            error => bad(format!("{text} is no address: {error}")),
+            error => bad(format!("{text:?} is no address: {error}")),
         })
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use api_abuse_engine::application::State;
+use api_abuse_engine::application::{OTHERS, State};
 use api_abuse_engine::policy::Policy;
 use api_abuse_engine::record::Verdict;
 use api_abuse_engine::tables::Limits;
@@ -190,8 +190,9 @@ fn tables(zone: &Zone, view: &View, denied: u64) -> Value {
     let sources = Limits::of(usize::try_from(geometry.engine_bytes).unwrap_or(0)).sources;
     let seen = view.snapshot.applications.iter().filter(|known| known.statistics.first_ms != 0);
     // What came too late for a place of its own.
-    let others = view.snapshot.application("(other)");
-    let others = others.map_or(0, |others| others.statistics.requests.iter().sum());
+    let mut known = view.snapshot.applications.iter().map(|known| &known.statistics);
+    let others = known.find(|statistics| statistics.key == OTHERS);
+    let others = others.map_or(0, |others| others.requests.iter().sum());
     let row = |name: &str, used: u64, size: usize, lost: u64| json!({ "name": name, "used": used, "size": size, "lost": lost });
     let allowed = allowlist.entries().map_or(0, |entries| entries.len() as u64);
     json!([

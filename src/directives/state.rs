@@ -1,5 +1,7 @@
 //! Directives about what is kept, what is written, and where detection runs.
 
+use std::fs;
+
 use super::{must_be, once, text};
 use crate::conf::{OrOff, Place};
 use crate::ffi::conf::Conf;
@@ -12,7 +14,14 @@ pub(super) fn directory(conf: &mut Conf<'_>, args: &[&[u8]]) -> Result<(), Refus
     let directory = match value {
         "off" => OrOff::Off,
         "" => return Err(must_be(name, value, "a directory or \"off\"")),
-        path => OrOff::Is(conf.directory(path.as_bytes())?),
+        path => {
+            let directory = conf.directory(path.as_bytes())?;
+            // What is not there is made; what is there may be something else.
+            if fs::metadata(directory.path()).is_ok_and(|found| !found.is_dir()) {
+                return Err(must_be(name, value, "a directory or \"off\""));
+            }
+            OrOff::Is(directory)
+        }
     };
     conf.main().state = Some(directory);
     Ok(())
@@ -42,6 +51,7 @@ pub(super) fn detector(conf: &mut Conf<'_>, args: &[&[u8]]) -> Result<(), Refusa
         "process" => Place::Process,
         _ => return Err(must_be(name, value, "\"worker\" or \"process\"")),
     };
-    conf.main().detector = Some(place);
+    let at = conf.place();
+    (conf.main().detector, conf.main().detector_at) = (Some(place), at);
     Ok(())
 }

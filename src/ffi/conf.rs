@@ -131,7 +131,10 @@ impl<'a> Conf<'a> {
         let location = self.core_location();
         // SAFETY: as above.
         unsafe {
-            if !(*location).regex.is_null() || (*location).named() != 0 {
+            let is_prefix = (*location).regex.is_null()
+                && (*location).named() == 0
+                && (*location).exact_match() == 0;
+            if !is_prefix {
                 return Err("\"api_abuse_console\" needs a location that is given by a prefix: \
                             addresses are looked up below its name"
                     .to_owned()

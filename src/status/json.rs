@@ -10,7 +10,6 @@ use api_abuse_shm::DenyEntry;
 use serde_json::{Map, Value, json};
 
 use crate::conf::Ready;
-use crate::request_state::source_key;
 use crate::snapshot::{Application, Snapshot};
 use crate::{detector, text};
 
@@ -77,29 +76,11 @@ fn actions(counts: [u64; 3]) -> Value {
         .into()
 }
 
-/// An entry of the denylist, and the incident that explains it.
+/// An entry of the denylist, and what explains it.
 fn denial(entry: &DenyEntry, snapshot: &Snapshot) -> Value {
-    // It may have begun before the monotonic clock did.
-    let since_ms = snapshot.wall_ms(entry.expires_ms).saturating_sub(entry.ttl_ms);
-    let evidence = snapshot.incident(entry).map(|known| explain::incident(&known));
-    json!({
-        "id": text::denial(&entry.key),
-        "application": snapshot.name(entry.key.application),
-        "key": key(entry),
-        "threat": Threat::from_u8(entry.threat).map(Threat::slug),
-        "action": Action::from_u8(entry.action).map(Action::name),
-        "confidence": entry.confidence,
-        "incident": text::incident(entry.incident),
-        "since": text::time(since_ms),
-        "expires": text::time(snapshot.wall_ms(entry.expires_ms)),
-        "hits": entry.hits,
-        "evidence": evidence,
-    })
-}
-
-/// Who is denied.
-fn key(entry: &DenyEntry) -> Value {
-    source_key(&entry.key).map_or(Value::Null, text::key)
+    let mut denial = snapshot.denial(entry);
+    denial["evidence"] = snapshot.incident(entry).map(|known| explain::incident(&known)).into();
+    denial
 }
 
 /// How the parts are doing.

@@ -13,6 +13,9 @@ use crate::tables::APPLICATIONS;
 /// 64-bit words of an application's statistics in shared memory.
 pub const STATISTICS_WORDS: usize = size_of::<Statistics>() / 8;
 
+/// Key of the slot that applications share which are one too many.
+pub const OTHERS: u64 = u64::MAX;
+
 /// Whether an application has been learned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -158,7 +161,7 @@ impl Engine<'_> {
             self.applications[..last].iter().position(|slot| slot.key == key || slot.key == 0);
         let (slot, key, name) = match slot {
             Some(slot) => (slot, key, name),
-            None => (last, u64::MAX, &b"(other)"[..]),
+            None => (last, OTHERS, &b"(other)"[..]),
         };
         let statistics = &mut self.applications[slot];
         if statistics.key == 0 {

@@ -94,6 +94,10 @@ fn what_an_operator_denies_and_allows_holds_when_it_is_answered() {
     let mut client = nginx.client_from(address);
     assert_eq!(client.get("/page.html").unwrap().status, 403);
     assert_eq!(parsed(&made)["ttl_seconds"], 600.0);
+    // No incident explains it, wherever one would be named.
+    let denied = nginx.denial_of(address);
+    assert_eq!((denied.confidence.as_str(), denied.incident.as_str()), ("100", ""));
+    assert_eq!(parsed(&made)["incident"], Value::Null);
     let path = format!("denylist/{}", parsed(&made)["id"].as_str().unwrap());
     let longer = change(&nginx, "PATCH", &path, &json!({ "ttl": 7200 }));
     assert_eq!((longer.status, &parsed(&longer)["origin"]), (200, &json!("operator")));
@@ -129,6 +133,7 @@ fn what_is_refused_says_why_and_keeps_the_connection() {
         (ours(Request::new("PUT", "/abuse/api/denylist")), 405, "wrong_method"),
         (ours(Request::new("DELETE", "/abuse/api/denylist/1-1-1-1")), 404, "unknown_id"),
         (Request::get("/abuse/api/denylist?limit=0"), 400, "bad_query"),
+        (Request::get("/abuse/api/incidents/+1"), 404, "unknown_id"),
         (Request::get("/abuse/api/nothing"), 404, "unknown_call"),
     ];
     for (request, status, code) in refused {

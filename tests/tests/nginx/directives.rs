@@ -110,6 +110,7 @@ const WRONG: &[(&str, &[&str])] = &[
     ("api_abuse_state;", &["invalid number of arguments in \"api_abuse_state\" directive"]),
     ("api_abuse_state a b;", &["invalid number of arguments in \"api_abuse_state\" directive"]),
     ("api_abuse_state \"\";", &["invalid value \"\" in \"api_abuse_state\" directive"]),
+    ("api_abuse_state nginx.conf;", &["it must be a directory or \"off\""]),
     ("api_abuse_state a; api_abuse_state off;", &["\"api_abuse_state\" directive is duplicate"]),
     ("$api_abuse_state a;", &["\"api_abuse_state\" directive is not allowed here"]),
     ("api_abuse_log;", &["invalid number of arguments in \"api_abuse_log\" directive"]),
@@ -123,6 +124,10 @@ const WRONG: &[(&str, &[&str])] = &[
         "api_abuse_detector worker; api_abuse_detector worker;",
         &["\"api_abuse_detector\" directive is duplicate"],
     ),
+    (
+        "api_abuse_state off; api_abuse_detector process;",
+        &["\"api_abuse_detector process\" needs the directory of \"api_abuse_state\""],
+    ),
     ("$api_abuse_detector worker;", &["\"api_abuse_detector\" directive is not allowed here"]),
     (
         "api_abuse_deny_loopback on; api_abuse_deny_loopback on;",
@@ -131,6 +136,9 @@ const WRONG: &[(&str, &[&str])] = &[
     // Pages.
     ("@api_abuse_console on;", &["invalid number of arguments in \"api_abuse_console\""]),
     ("api_abuse_console;", &["\"api_abuse_console\" directive is not allowed here"]),
+    ("@} location = /a { api_abuse_console;", &["needs a location that is given by a prefix"]),
+    ("@} location ~ a { api_abuse_console;", &["needs a location that is given by a prefix"]),
+    ("@} location @a { api_abuse_console;", &["needs a location that is given by a prefix"]),
     ("api_abuse_status;", &["\"api_abuse_status\" directive is not allowed here"]),
     ("$api_abuse_status;", &["\"api_abuse_status\" directive is not allowed here"]),
     ("@api_abuse_status json;", &["invalid number of arguments in \"api_abuse_status\" directive"]),

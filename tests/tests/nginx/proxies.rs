@@ -70,12 +70,44 @@ fn who_comes_through_a_unix_socket_is_never_denied() {
     }
 }
 
+/// Requests belong to the application that they name.
+fn named_by_requests() -> Nginx {
+    let mut site = guarded("root html; api_abuse $http_x_shop;").file("html/page.html", "page");
+    site.http = site.http.replacen("api_abuse shop;", "", 1);
+    site.start()
+}
+
+#[test]
+fn applications_that_a_variable_names_are_told_apart_when_they_are_shown() {
+    let nginx = named_by_requests();
+    let mut client = nginx.client_from(neighbour(1));
+    let bytes: [&[u8]; 4] = [b"\xff", b"\xfe", b"(other)", b"a\"b\\c"];
+    for name in bytes {
+        let head = b"GET /page.html HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX-Shop: ";
+        let answer = client.raw(&[head, name, b"\r\n\r\n"].concat()).unwrap();
+        assert!(answer.starts_with(b"HTTP/1.1 200 "));
+    }
+    for n in 0..70 {
+        let request = Request::get("/page.html").header("X-Shop", &format!("shop{n:02}"));
+        assert_eq!(client.send(&request).unwrap().status, 200);
+    }
+    assert!(eventually(SOON, || nginx.metrics().total("api_abuse_requests_total") > 73.5));
+    let status = nginx.status();
+    let applications = status["applications"].as_array().unwrap();
+    let mut names: Vec<_> =
+        applications.iter().map(|known| known["name"].as_str().unwrap()).collect();
+    for shown in ["\u{fffd}", "\u{fffd}#", "(other)", "(other)#", "a\"b\\c"] {
+        assert!(names.iter().any(|name| name.starts_with(shown)), "{shown}: {names:?}");
+    }
+    let many = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), many, "two are called alike: {names:?}");
+}
+
 #[test]
 fn applications_that_a_variable_names_are_bounded() {
-    let site = guarded("root html; api_abuse $http_x_shop;").file("html/page.html", "page");
-    let mut site = site;
-    site.http = site.http.replacen("api_abuse shop;", "", 1);
-    let nginx = site.start();
+    let nginx = named_by_requests();
     let mut client = nginx.client_from(neighbour(1));
     for n in 0..100 {
         let request = Request::get("/page.html").header("X-Shop", &format!("shop{n:02}"));
