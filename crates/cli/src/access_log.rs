@@ -74,6 +74,14 @@ impl Format {
         ["combined", "common", "json"].into_iter().find(reads)
     }
 
+    /// Whether lines may have this field.
+    pub(crate) fn has(&self, field: Field) -> bool {
+        match &self.0 {
+            Kind::Template(template) => template.has(field),
+            Kind::Json => true,
+        }
+    }
+
     /// Finds the values of a line (without its line end).
     pub(crate) fn parse<'a>(&self, line: &'a [u8]) -> Result<Line<'a>, Expected<'_>> {
         match &self.0 {

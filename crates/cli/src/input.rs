@@ -14,6 +14,9 @@ pub(crate) const LINE_MAX: usize = 64 << 10;
 /// Bytes read at once.
 const BUFFER: usize = 256 << 10;
 
+/// What is wrong with an archive, as gzip's decoder says it; that of zstd shows its own insides.
+const BROKEN_ZSTD: &str = "incomplete or damaged zstd stream";
+
 /// What comes next in a file.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Next<'a> {
@@ -152,7 +155,7 @@ impl<R: Read> Zstd<R> {
                 Err(Header(ReadFrameHeaderError::SkipFrame { length, .. })) => {
                     io::copy(&mut self.packed.by_ref().take(length.into()), &mut io::sink())?;
                 }
-                Err(error) => return Err(io::Error::other(error)),
+                Err(_) => return Err(io::Error::other(BROKEN_ZSTD)),
             }
         }
         Ok(false)
@@ -172,7 +175,7 @@ impl<R: Read> Read for Zstd<R> {
                 let missing = buffer.len() - self.decoder.can_collect();
                 self.decoder
                     .decode_blocks(&mut self.packed, BlockDecodingStrategy::UptoBytes(missing))
-                    .map_err(io::Error::other)?;
+                    .map_err(|_| io::Error::other(BROKEN_ZSTD))?;
             }
             let read = self.decoder.read(buffer)?;
             if read > 0 || buffer.is_empty() {

@@ -51,7 +51,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         (None, None) => random_seed(),
     };
     let nginx = NginxConfig::default();
-    let mut memory = Memory::new(arguments.logs.memory);
+    let mut memory = Memory::try_new(arguments.logs.memory)?;
     let mut engine = Logs::engine(&mut memory, watching(arguments.logs.config(seed, &nginx)))?;
     if let Some(state) = &known {
         state.load(&mut engine)?;

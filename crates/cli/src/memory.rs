@@ -2,6 +2,8 @@
 
 use zerocopy::IntoBytes;
 
+use crate::Failure;
+
 /// What the engine wants its memory aligned to.
 const ALIGNMENT: usize = 64;
 
@@ -15,6 +17,15 @@ impl Memory {
     /// `bytes` zero bytes. The operating system gives pages when they are touched.
     pub(crate) fn new(bytes: usize) -> Self {
         Self { words: vec![0; bytes / 8 + ALIGNMENT / 8 + 1], bytes }
+    }
+
+    /// As [`Self::new`], of a size that somebody asks for.
+    pub(crate) fn try_new(bytes: usize) -> Result<Self, Failure> {
+        // Asked for first in a way that may be refused, and given back untouched.
+        let room = Vec::<u8>::new().try_reserve_exact(bytes.saturating_add(1 << 10));
+        let refused = |_| Failure::Usage("--memory: the machine has not so much".to_owned());
+        room.map_err(refused)?;
+        Ok(Self::new(bytes))
     }
 
     /// All of it.

@@ -18,12 +18,14 @@ use std::thread;
 use std::time::Instant;
 
 use api_abuse_engine::hash::Seed;
+use api_abuse_engine::policy::text::is_application_name;
+use api_abuse_engine::record::APPLICATION_MAX;
 use api_abuse_engine::{Config, Engine};
 use clap::Args;
 use crossbeam_channel::bounded;
 
 use crate::Failure;
-use crate::access_log::Format;
+use crate::access_log::{Field, Format};
 use crate::memory::{Memory, parse_size};
 use crate::report::{Progress, Report};
 use crate::state::State;
@@ -48,7 +50,7 @@ pub(crate) struct Logs {
     format: String,
     /// Application that the requests belong to; `$host` makes one for each host. Without, the only
     /// one that --config describes, or "default"
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = parse_application)]
     application: Option<String>,
     /// The site's own host names, to know its own pages in Referer; without, and without $host in
     /// the log, the host that most Referers name is the site's
@@ -101,6 +103,11 @@ impl Logs {
     ) -> Result<Option<(Engine<'m>, Summary)>, Failure> {
         let format = Format::compile(&self.format).map_err(Failure::Usage)?;
         let application = self.application(seed, nginx);
+        if matches!(application, Application::Host) && !format.has(Field::Host) {
+            let problem =
+                "--application: the log has no $host; a --format with one says where it is";
+            return Err(Failure::Usage(problem.to_owned()));
+        }
         let translator = Translator::new(seed, application, &self.host, nginx.roles.clone());
         let (filled, batches) = bounded::<Batch>(BACKLOG);
         let (used, spares) = bounded::<Batch>(BACKLOG + 2);
@@ -152,7 +159,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let state = arguments.state.as_deref().map(State::read).transpose()?;
     let seed = state.as_ref().map_or_else(|| seed_of(arguments.seed), State::seed);
-    let mut memory = Memory::new(arguments.logs.memory);
+    let mut memory = Memory::try_new(arguments.logs.memory)?;
     let nginx = arguments.config.as_deref().map(NginxConfig::read).transpose()?;
     let nginx = nginx.unwrap_or_default();
     for note in &nginx.notes {
@@ -179,6 +186,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         let _ = writeln!(io::stderr(), "{seconds:.2} s, {speed:.0} lines a second");
     }
     Ok(())
+}
+
+/// The name of an application, or what names it.
+fn parse_application(text: &str) -> Result<String, String> {
+    let known = Application::is_variable(text) || is_application_name(text.as_bytes());
+    let wanted =
+        || format!("expected $host, or 1 to {APPLICATION_MAX} letters, digits, _ . : and -");
+    known.then(|| text.to_owned()).ok_or_else(wanted)
 }
 
 /// The seed that a number stands for.

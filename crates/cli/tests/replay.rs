@@ -50,7 +50,10 @@ fn scratch(name: &str) -> PathBuf {
 
 fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_api-abuse"));
-    command.args(["replay", "--memory", "16m"]).args(arguments);
+    command.arg("replay").args(arguments);
+    if !arguments.contains(&"--memory") {
+        command.args(["--memory", "16m"]);
+    }
     command
 }
 
@@ -211,6 +214,12 @@ fn a_truncated_archive_gives_what_it_holds() {
     assert_eq!(summary["broken_files"], 1);
     assert_eq!(summary["skipped"]["format"], 0, "the line that was cut is not judged");
     assert!(errors(&output).contains("truncated.gz: "), "{}", errors(&output));
+    let whole = compress_to_vec(log().as_bytes(), CompressionLevel::Fastest);
+    let path = scratch("truncated.zst");
+    fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+    let output = replay(&[path.to_str().unwrap()]);
+    let said = "truncated.zst: incomplete or damaged zstd stream; read up to line ";
+    assert!(errors(&output).contains(said), "{}", errors(&output));
 }
 
 #[test]
@@ -244,7 +253,7 @@ fn exit_status() {
     let path = scratch("garbage.log");
     fs::write(&path, "garbage\n").unwrap();
     let garbage = path.to_str().unwrap();
-    let cases: [(&[&str], i32); 7] = [
+    let cases: [(&[&str], i32); 12] = [
         (&[garbage], 1),
         (&["/nonexistent"], 1),
         (&["/"], 1),
@@ -252,6 +261,11 @@ fn exit_status() {
         (&["--format", "nonsense", garbage], 2),
         (&["--memory", "much", garbage], 2),
         (&["--memory", "4k", garbage], 2),
+        (&["--memory", "8000000g", garbage], 2),
+        (&["--application", "", garbage], 2),
+        (&["--application", "two words", garbage], 2),
+        (&["--application", "$server_name", garbage], 2),
+        (&["--application", "$host", garbage], 2),
     ];
     for (arguments, status) in cases {
         let output = replay(arguments);

@@ -85,6 +85,11 @@ impl Template {
         Ok(Self { prefix: prefix.as_bytes().into(), prefix_expected, steps })
     }
 
+    /// Whether it has this field.
+    pub(super) fn has(&self, field: Field) -> bool {
+        self.steps.iter().any(|step| step.field == Some(field))
+    }
+
     /// Finds the values of a line.
     pub(super) fn parse<'a>(&self, line: &'a [u8]) -> Result<Line<'a>, Expected<'_>> {
         let mut found = Line::empty();

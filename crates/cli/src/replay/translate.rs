@@ -33,10 +33,15 @@ pub(super) enum Application {
 impl Application {
     /// The application with this name, or one for each host when it is `$host`.
     pub(super) fn named(name: &str, seed: Seed) -> Self {
-        match name {
-            "$host" | "$http_host" => Self::Host,
-            name => Self::Fixed { name: name.into(), key: seed.table(name.as_bytes()) },
+        if Self::is_variable(name) {
+            return Self::Host;
         }
+        Self::Fixed { name: name.into(), key: seed.table(name.as_bytes()) }
+    }
+
+    /// Whether requests say themselves which application they belong to.
+    pub(super) fn is_variable(name: &str) -> bool {
+        matches!(name, "$host" | "$http_host")
     }
 
     /// The names that the engine is told at the start.
