@@ -4,6 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use api_abuse_tests::nginx::Site;
+use api_abuse_tests::sites::guarded;
+use serde_json::Value;
 
 /// Where a block may belong, from the outermost in; `@block@` is the block.
 const CONTEXTS: [(&str, &str); 3] = [
@@ -99,6 +101,39 @@ fn nginx_takes_every_block_of_every_page() {
 fn what_is_wrong_is_found() {
     for block in ["api_abuse_zoen abuse:16m;", "location / { api_abuse_mode deny; }", "server {"] {
         assert!(refused(block).is_some(), "{block}");
+    }
+}
+
+/// The rows of a table of a page, with what stands in their cells.
+fn table(page: &str, heading: &str) -> Vec<Vec<String>> {
+    let lines = page.lines().skip_while(|line| !line.contains(heading)).skip(2);
+    let rows = lines.take_while(|line| line.starts_with('|'));
+    let cells = |row: &str| {
+        row.trim_matches('|').split('|').map(|cell| cell.trim().replace(',', "")).collect()
+    };
+    rows.map(cells).collect()
+}
+
+#[test]
+fn zones_hold_what_the_page_says() {
+    let page = include_str!("../../../docs/operating.md");
+    let rows = table(page, "| `api_abuse_zone` | denylist, slots | sources | incidents |");
+    assert!(rows.len() > 3, "{rows:?}");
+    for row in rows {
+        let server = "location /abuse/ { api_abuse off; api_abuse_console; }";
+        let mut site = guarded(server).workers(2);
+        site.http = site.http.replacen("abuse:16m", &format!("abuse:{}", row[0]), 1);
+        let nginx = site.start();
+        let status = nginx.client().get("/abuse/api/status").unwrap();
+        let status: Value = serde_json::from_slice(&status.body).unwrap();
+        let tables = status["health"]["tables"].as_array().unwrap();
+        for (name, said) in [("denylist", &row[1]), ("sources", &row[2]), ("incidents", &row[3])] {
+            let found = tables.iter().find(|table| table["name"] == name).unwrap();
+            let (found, said) = (found["size"].as_f64().unwrap(), said.parse::<f64>().unwrap());
+            // The page need not follow each byte that a source takes more or less.
+            let near = (said * 0.98..said * 1.2).contains(&found);
+            assert!(near, "{}: {name}: {found}, the page says {said}", row[0]);
+        }
     }
 }
 
