@@ -106,7 +106,6 @@ impl State {
     }
 
     fn refuse(&self, name: &str, why: &dyn std::fmt::Display) -> String {
-        self.zone.counters().state_refused.fetch_add(1, Ordering::Relaxed);
         let file = self.directory.join(name);
         let what = if name == ENGINE { "what was learned" } else { "denials and the allowlist" };
         let start = format!("the state in \"{}\" is not used: {why}; ", file.display());

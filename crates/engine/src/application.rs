@@ -10,9 +10,6 @@ use crate::record::{APPLICATION_MAX, RecordHead, RequestRecord};
 use crate::source::network_of;
 use crate::tables::APPLICATIONS;
 
-/// 64-bit words of an application's statistics in shared memory.
-pub const STATISTICS_WORDS: usize = size_of::<Statistics>() / 8;
-
 /// Key of the slot that applications share which are one too many.
 pub const OTHERS: u64 = u64::MAX;
 

@@ -26,7 +26,8 @@ pub struct Counters {
     pub detector_lag_ms: AtomicU64,
     /// Workers: panics that ended a detector thread.
     pub detector_panics: AtomicU64,
-    /// Gauge, any worker: 1 when detection was switched off after repeated crashes.
+    /// Gauge, detector: which load of the configuration detection is switched off under, after repeated
+    /// crashes; 0: it is not.
     pub detector_disabled: AtomicU64,
     /// Workers: panics inside an NGINX callback that were turned into "pass".
     pub guard_panics: AtomicU64,
@@ -38,11 +39,9 @@ pub struct Counters {
     pub sources_live: AtomicU64,
     /// Detector: sources evicted to make room.
     pub sources_evicted: AtomicU64,
-    /// Gauge, detector: live denials at the last [`crate::DenylistWriter::count_live`].
-    pub denylist_live: AtomicU64,
     /// Detector: denials that found no place.
     pub denylist_full: AtomicU64,
-    /// Detector: live denials that gave way to one of higher confidence.
+    /// Detector: live denials that gave way to one of no less confidence.
     pub denylist_displaced: AtomicU64,
     /// Workers: look-ups that gave up on an entry which stayed half-written.
     pub denylist_unreadable: AtomicU64,
@@ -62,8 +61,6 @@ pub struct Counters {
     pub state_saved_ms: AtomicU64,
     /// Lease holder: states that could not be written.
     pub state_errors: AtomicU64,
-    /// Lease holder: files of the state that were refused and moved aside.
-    pub state_refused: AtomicU64,
     /// Microseconds from the end of the convicting request to the denylist entry. Bounds:
     /// [`ENFORCEMENT_BOUNDS_US`].
     pub enforcement: Histogram<9>,

@@ -17,7 +17,7 @@ pub(crate) const LINE: u64 = 64;
 /// First word of a zone: "APIABUSE". Written last.
 pub(crate) const MAGIC: u64 = u64::from_be_bytes(*b"APIABUSE");
 /// Changes with anything in this crate that two processes must agree on.
-pub const LAYOUT_VERSION: u64 = 6;
+pub const LAYOUT_VERSION: u64 = 7;
 
 const HEADER_BYTES: u64 = 256;
 pub(crate) const MUTEX_BYTES: u64 = LINE;

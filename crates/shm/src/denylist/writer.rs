@@ -137,15 +137,6 @@ impl<'a> DenylistWriter<'a> {
         true
     }
 
-    /// Counts the entries that are live at `now_ms` and says so in
-    /// [`crate::Counters::denylist_live`]. Reads the whole list: about a millisecond for 65,536
-    /// entries, so call it every few seconds.
-    pub fn count_live(&mut self, now_ms: u64) -> u64 {
-        let live = self.list.iter(now_ms).count() as u64;
-        self.list.counters.denylist_live.store(live, Ordering::Relaxed);
-        live
-    }
-
     /// Brings the table in order after another writer died: empties what is half-written, gives every
     /// whole entry its tag, and ends a move that was under way. To be called first by a holder whose
     /// lease was recovered.
