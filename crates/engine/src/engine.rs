@@ -167,7 +167,7 @@ impl<'m> Engine<'m> {
         self.inherit(&slots);
         let mut targets = self.targets.take().unwrap_or_default();
         let said = targets.said(record, keys, &self.patterns, self.config.seed);
-        let role = role::of_record(record, said.target.role);
+        let role = role::of_record(record, said.role);
         if role == Role::Ignore {
             self.targets = Some(targets);
             return;

@@ -6,6 +6,8 @@ use crate::path::Path;
 use crate::record::{Method, PATH_MAX, RequestRecord, flags};
 use crate::token::Token;
 
+mod query;
+
 /// Role of an endpoint. The discriminants travel in records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]

@@ -24,8 +24,10 @@ use agents::Agents;
 const PATHS: usize = 32_768;
 const GROUP: usize = 4;
 
-/// Questions that are remembered whether they hold an attack.
+/// Questions that are remembered: whether they hold an attack, and the role that they name.
 const QUERIES: usize = 1024;
+/// The bits that say it: an attack, and one of eight roles.
+const SAID: u64 = 0xf;
 
 /// A path, and what it says.
 #[derive(Clone, Copy, Debug)]
@@ -96,6 +98,8 @@ pub(crate) struct Said<'t> {
     pub(crate) agent: Agent,
     /// Its query is an attack.
     pub(crate) query: bool,
+    /// The role that its path or its query names.
+    pub(crate) role: Role,
 }
 
 impl Target {
@@ -224,7 +228,7 @@ pub(crate) struct Targets {
     keys: Vec<[(u64, u32); GROUP]>,
     paths: Vec<Target>,
     agents: Agents,
-    /// Hashes of queries, the lowest bit of which says whether it is an attack.
+    /// Hashes of queries, the lowest bits of which say whether it is an attack, and the role.
     queries: Vec<u64>,
 }
 
@@ -238,8 +242,9 @@ impl Targets {
         seed: Seed,
     ) -> Said<'_> {
         let agent = self.agents.of(record, patterns);
-        let query = self.is_attack(record.query, patterns, seed);
-        Said { agent, query, target: self.of(record, keys.path, patterns, seed) }
+        let (query, named) = self.of_query(record.query, patterns, seed);
+        let target = self.of(record, keys.path, patterns, seed);
+        Said { agent, query, role: target.role.with_query(named), target }
     }
 
     /// What the path of a record says; `key` is its hash.
@@ -270,20 +275,27 @@ impl Targets {
         &mut self.paths[*at as usize]
     }
 
-    /// Whether a query is an attack.
-    pub(crate) fn is_attack(&mut self, query: &[u8], patterns: &Patterns, seed: Seed) -> bool {
+    /// Whether a query is an attack, and the role that it names.
+    pub(crate) fn of_query(
+        &mut self,
+        query: &[u8],
+        patterns: &Patterns,
+        seed: Seed,
+    ) -> (bool, Role) {
         if query.is_empty() {
-            return false;
+            return (false, Role::Auto);
         }
         if self.queries.is_empty() {
             self.queries = vec![0; QUERIES];
         }
-        let key = seed.table(query);
+        let key = seed.table(query) | SAID;
         let known = &mut self.queries[(key >> 32) as usize % QUERIES];
-        if *known | 1 != key | 1 || *known == 0 {
-            *known = (key | 1) ^ u64::from(!patterns.is_attack(query));
+        if *known | SAID != key || *known == 0 {
+            let role = patterns.role_of_query(query) as u64;
+            *known = key ^ SAID | role << 1 | u64::from(patterns.is_attack(query));
         }
-        *known & 1 != 0
+        let role = Role::ALL[(*known & SAID) as usize >> 1];
+        (*known & 1 != 0, role)
     }
 
     /// Reads where a record is remembered: see [`crate::Engine::approach`].

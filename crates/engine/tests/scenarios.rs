@@ -24,5 +24,7 @@ mod patience;
 mod policy;
 #[path = "scenarios/programs.rs"]
 mod programs;
+#[path = "scenarios/sites.rs"]
+mod sites;
 #[path = "scenarios/world.rs"]
 mod world;

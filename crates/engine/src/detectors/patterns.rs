@@ -54,6 +54,11 @@ impl Patterns {
         self.roles.of(path, looks)
     }
 
+    /// The role that a query names.
+    pub fn role_of_query(&self, query: &[u8]) -> Role {
+        self.roles.of_query(query)
+    }
+
     /// A name that is looked for rather than linked to.
     pub fn is_probe(&self, path: &Path) -> bool {
         let text = path.as_bytes();
