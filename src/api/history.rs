@@ -39,7 +39,7 @@ struct History {
     slot: usize,
     sources: Top<(u64, [u8; 16])>,
     endpoints: Top<(u64, Vec<u8>)>,
-    detectors: Top<u32>,
+    detectors: Top<usize>,
     rows: Vec<Row>,
     /// The next row to write.
     row: usize,
@@ -130,18 +130,19 @@ impl History {
         if incident.kind != SourceKind::Session as u8 {
             count(&mut self.sources, (incident.application, incident.address), last);
         }
+        // Of equals the last one is the greatest to an iterator, and the first one says most: so backwards.
         let heaviest = |a: &f32, b: &f32| a.total_cmp(b);
         let exemplars = incident.exemplars.iter().filter(|kept| kept.evidence > 0.0);
-        if let Some(kept) = exemplars.max_by(|a, b| heaviest(&a.evidence, &b.evidence)) {
+        if let Some(kept) = exemplars.rev().max_by(|a, b| heaviest(&a.evidence, &b.evidence)) {
             let path = &kept.path[..usize::from(kept.path_len).min(EXEMPLAR_PATH)];
             let path = path.split(|byte| *byte == b'?').next().unwrap_or_default();
             count(&mut self.endpoints, (incident.application, path.to_vec()), last);
         }
         // Of the detectors: models corroborate.
-        let detectors = 1..=MEASURES.len() as u32;
-        let findings = incident.findings.iter().filter(|it| detectors.contains(&it.measure));
-        if let Some(finding) = findings.max_by(|a, b| heaviest(&a.evidence, &b.evidence)) {
-            count(&mut self.detectors, finding.measure, last);
+        let findings = incident.findings.iter().filter_map(|it| Some((it.index()?, it.evidence)));
+        let findings = findings.filter(|(measure, _)| *measure < MEASURES.len());
+        if let Some((measure, _)) = findings.rev().max_by(|a, b| heaviest(&a.1, &b.1)) {
+            count(&mut self.detectors, measure, last);
         }
     }
 
@@ -165,7 +166,7 @@ impl History {
             })
         });
         let detectors = top(&self.detectors).filter_map(|(measure, (count, _))| {
-            let measure = MEASURES.get((*measure as usize).checked_sub(1)?)?;
+            let measure = MEASURES.get(*measure)?;
             Some(json!({
                 "measure": measure.name,
                 "threat": measure.threat.map(Threat::slug),

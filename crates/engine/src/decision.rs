@@ -108,6 +108,13 @@ pub struct Finding {
     pub evidence: f32,
 }
 
+impl Finding {
+    /// Which of [`crate::detectors::measures`]; `None` where nothing was found.
+    pub fn index(&self) -> Option<usize> {
+        ((self.measure & !LEARNED) as usize).checked_sub(1)
+    }
+}
+
 /// One request that speaks against the source.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]

@@ -77,11 +77,10 @@ fn considered(incident: &Incident) -> Vec<Value> {
 
 /// Value, normal and multiple of everything that a detector found unusual.
 fn findings(incident: &Incident) -> Vec<Value> {
-    let known = |index: u32| measures().nth(((index & !LEARNED) as usize).checked_sub(1)?);
     incident
         .findings
         .iter()
-        .filter_map(|finding| Some((finding, known(finding.measure)?)))
+        .filter_map(|finding| Some((finding, measures().nth(finding.index()?)?)))
         .map(|(finding, measure)| {
             json!({
                 "measure": measure.name,

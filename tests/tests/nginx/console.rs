@@ -71,8 +71,15 @@ fn a_scanner_is_seen_explained_lifted_and_served() {
         hours.filter_map(|row| row["threats"]["vulnerability_scanning"].as_u64()).sum()
     };
     assert!(eventually(SOON, || convictions() == 1), "{}", convictions());
-    let top = || get(&nginx, "history")["top"]["sources"][0]["address"].clone();
-    assert!(eventually(SOON, || top() == attacker(1).to_string()), "{}", top());
+    let top = || get(&nginx, "history")["top"].clone();
+    let host = attacker(1).to_string();
+    assert!(eventually(SOON, || top()["sources"][0]["address"] == host), "{}", top());
+    let finding = &incident["evidence"]["findings"][0];
+    assert_eq!(
+        top()["detectors"][0]["measure"],
+        finding["measure"],
+        "what explanations begin with"
+    );
     let path = format!("denylist/{}", entry["id"].as_str().unwrap());
     let lifted = change(&nginx, "DELETE", &path, &Value::Null);
     assert_eq!((lifted.status, lifted.body.len()), (204, 0));

@@ -2,6 +2,7 @@
 //! each sensitivity would have done.
 
 use crate::world::{Hit, PEOPLE, SEED, World, ask, guess, probe, world_with};
+use api_abuse_engine::decision::{Finding, Incident, LEARNED};
 use api_abuse_engine::explain::incident;
 use api_abuse_engine::fusion::Sensitivity;
 use api_abuse_engine::policy::{Reaction, ThreatPolicy};
@@ -51,6 +52,23 @@ fn the_same_records_say_the_same() {
         for finding in told["findings"].as_array().unwrap() {
             assert_eq!(finding["normal_from"], "shipped", "{told}");
         }
+    }
+}
+
+#[test]
+fn a_finding_is_the_same_whether_its_normal_was_learned_or_not() {
+    for (from, said) in [(0, "shipped"), (LEARNED, "learned")] {
+        let finding = Finding { measure: 1 | from, value: 30.0, normal: 3.0, evidence: 25.0 };
+        assert_eq!((finding.index(), Finding::default().index()), (Some(0), None));
+        let mut about = Incident::default();
+        about.findings[0] = finding;
+        let told = &incident(&about)["findings"];
+        assert_eq!(told.as_array().unwrap().len(), 1);
+        assert_eq!(
+            (&told[0]["measure"], &told[0]["multiple"]),
+            (&"rare_paths_missed".into(), &"10x".into())
+        );
+        assert_eq!(told[0]["normal_from"], said);
     }
 }
 
