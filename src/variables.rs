@@ -17,7 +17,7 @@ pub(crate) struct Variable {
     pub(crate) value: fn(&Request<'_>) -> Option<Cow<'static, [u8]>>,
 }
 
-/// All variables. `docs/variables.md` has a section for each; a test holds the two together.
+/// All variables. `docs/variables.md` has a row for each; a test holds the two together.
 pub(crate) static VARIABLES: [Variable; 6] = [
     Variable { name: "api_abuse_status", value: status },
     Variable { name: "api_abuse_threat", value: threat },

@@ -13,7 +13,7 @@ use crate::conf::Ready;
 use crate::detector;
 use crate::snapshot::Snapshot;
 
-/// Writes all metrics. `docs/metrics.md` has a section for each; a test holds the two together.
+/// Writes all metrics. `docs/metrics.md` has a row for each; a test holds the two together.
 pub(super) fn write(out: &mut impl Write, snapshot: &Snapshot) -> io::Result<()> {
     applications(out, snapshot)?;
     let Some(ready) = &snapshot.ready else { return Ok(()) };

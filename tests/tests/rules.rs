@@ -8,6 +8,9 @@
     reason = "a test fails loudly, and is in no hurry"
 )]
 
+#[path = "rules/pages.rs"]
+mod pages;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

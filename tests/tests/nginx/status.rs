@@ -28,6 +28,16 @@ const METRICS: [(&str, &str, &[&str]); 10] = [
 
 const SOON: Duration = Duration::from_secs(30);
 
+/// The rows of the page: name, type and labels.
+fn documented() -> Vec<[String; 3]> {
+    let page = include_str!("../../../docs/metrics.md");
+    let rows = page.lines().filter(|line| line.starts_with("| `"));
+    let cells = |row: &str| -> Vec<String> {
+        row.split('|').map(|cell| cell.trim().trim_matches('`').to_owned()).collect()
+    };
+    rows.map(cells).map(|cells| [1, 2, 3].map(|at| cells[at].clone())).collect()
+}
+
 /// An NGINX that has served a neighbour 20 pages and convicted the scanner at `attacker(1)`.
 fn after_an_attack() -> Nginx {
     let nginx = guarded_files().start();
@@ -59,11 +69,22 @@ fn metrics_are_those_of_the_contract() {
             assert_eq!(metrics.labels(name), labels, "{name}");
         }
     }
+    let mut served: Vec<[String; 3]> = Vec::new();
     for name in metrics.names() {
         assert!(name.starts_with("api_abuse_"), "{name}");
-        let counter = metrics.kind(name) == Some("counter");
-        assert_eq!(counter, name.ends_with("_total"), "{name}");
+        let kind = metrics.kind(name).unwrap();
+        assert_eq!(kind == "counter", name.ends_with("_total"), "{name}");
+        served.push([name.into(), kind.into(), metrics.labels(name).join(", ")]);
     }
+    let mut documented = documented();
+    for [_, _, labels] in &mut documented {
+        let mut names: Vec<_> = labels.split(", ").collect();
+        names.sort_unstable();
+        *labels = names.join(", ");
+    }
+    served.sort();
+    documented.sort();
+    assert_eq!(served, documented, "docs/metrics.md");
     let convictions = [shop, ("threat", "vulnerability_scanning"), ("action", "deny")];
     assert!(metrics.sum("api_abuse_decisions_total", &convictions) >= 1.0);
     assert!(metrics.sum("api_abuse_denylist_entries", &[shop]) >= 1.0);
