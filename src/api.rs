@@ -177,6 +177,14 @@ impl View {
     }
 }
 
+/// An object, and the members of another.
+fn with(mut object: Value, more: Value) -> Value {
+    if let (Some(members), Value::Object(more)) = (object.as_object_mut(), more) {
+        members.extend(more);
+    }
+    object
+}
+
 /// An answer in one piece.
 fn json(request: &Request<'_>, status: u16, value: &Value) -> Reply {
     let mut body = Body::new(request);

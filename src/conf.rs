@@ -31,7 +31,7 @@ pub(crate) struct MainConf {
     /// `api_abuse_log`.
     pub(crate) log: Option<OrOff<LogFile>>,
     /// `api_abuse_detector`.
-    pub(crate) detector: Option<Place>,
+    pub(crate) detector: Option<DetectorPlace>,
     /// File and line of `api_abuse_detector`.
     pub(crate) detector_at: String,
     /// What `set_real_ip_from` names, wherever it stands.
@@ -55,7 +55,7 @@ pub(crate) enum OrOff<T> {
 
 /// `api_abuse_detector`: where detection runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum DetectorPlace {
     /// A thread of a worker.
     Worker,
     /// A thread of NGINX's helper process.
@@ -340,7 +340,9 @@ pub(crate) fn check(conf: &MainConf) -> Result<(), String> {
             "\"api_abuse\" needs a zone: add \"api_abuse_zone NAME:SIZE;\" \
              to the \"http\" block in {place}"
         )),
-        _ if conf.detector == Some(Place::Process) && matches!(conf.state, Some(OrOff::Off)) => {
+        _ if conf.detector == Some(DetectorPlace::Process)
+            && matches!(conf.state, Some(OrOff::Off)) =>
+        {
             let place = &conf.detector_at;
             Err(format!(
                 "\"api_abuse_detector process\" needs the directory of \"api_abuse_state\", which is \

@@ -11,7 +11,7 @@ use super::members::{Members, written};
 use super::problem::Problem;
 use super::query::{Query, WantedThreat};
 use super::search::Search;
-use super::{View, change, nothing};
+use super::{View, change, nothing, with};
 use crate::allowlist::networks;
 use crate::ffi::content::Step;
 use crate::ffi::request::Request;
@@ -128,11 +128,9 @@ impl Table for Wanted {
 
 /// An entry as JSON.
 fn denial(entry: &DenyEntry, view: &View) -> Value {
-    let mut denial = view.snapshot.denial(entry);
-    denial["ttl_seconds"] = json!(entry.ttl_ms as f64 / 1000.0);
-    let by_detector = incident_of(entry).is_some();
-    denial["origin"] = json!(if by_detector { "detector" } else { "operator" });
-    denial
+    let origin = if incident_of(entry).is_some() { "detector" } else { "operator" };
+    let more = json!({ "ttl_seconds": entry.ttl_ms as f64 / 1000.0, "origin": origin });
+    with(view.snapshot.denial(entry), more)
 }
 
 /// POST

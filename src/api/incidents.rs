@@ -123,7 +123,6 @@ pub(super) fn get(view: &View, id: &str, request: &Request<'_>) -> Result<Step, 
     let incident = incident.filter(|incident| incident.id == number);
     let incident = incident.ok_or_else(Problem::unknown_id)?;
     let key = incident.key().ok_or_else(Problem::unknown_id)?;
-    let mut value = shown(&incident, key, view);
     let mut evidence = explain::incident(&incident);
     evidence["exemplars"] = exemplars(&incident, view);
     let address = text::full_address(incident.address);
@@ -134,10 +133,7 @@ pub(super) fn get(view: &View, id: &str, request: &Request<'_>) -> Result<Step, 
         "evidence": evidence,
         "neighbours": neighbours(&incident, key, &slots, view),
     });
-    if let (Some(value), Value::Object(more)) = (value.as_object_mut(), more) {
-        value.extend(more);
-    }
-    Ok(Step::Reply(super::json(request, 200, &value)))
+    Ok(Step::Reply(super::json(request, 200, &super::with(shown(&incident, key, view), more))))
 }
 
 /// The requests that speak against the source, in order of time.

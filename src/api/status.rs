@@ -2,22 +2,20 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use api_abuse_engine::application::{OTHERS, State};
+use api_abuse_engine::application::OTHERS;
 use api_abuse_engine::policy::Policy;
-use api_abuse_engine::record::Verdict;
 use api_abuse_engine::tables::Limits;
 use api_abuse_shm::{ENFORCEMENT_BOUNDS_US, Zone};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::View;
 use super::list::{PIECE, TURN_US};
+use super::{View, with};
 use crate::conf::{MainConf, Ready};
 use crate::ffi::content::{Job, Step, Turn};
 use crate::ffi::request::Request;
 use crate::ffi::{clock, process};
 use crate::snapshot::{Application, LOOPBACK_ONLY, ONE_ADDRESS};
-use crate::status::json::decisions;
-use crate::{detector, text};
+use crate::{status, text};
 
 /// Counts the denylist, then answers.
 struct Status {
@@ -51,11 +49,11 @@ impl Job for Status {
             }
         }
         let conf = request.main_conf();
-        Turn::Reply(super::json(request, 200, &status(&self.view, self.denied, conf)))
+        Turn::Reply(super::json(request, 200, &everything(&self.view, self.denied, conf)))
     }
 }
 
-fn status(view: &View, denied: u64, conf: &MainConf) -> Value {
+fn everything(view: &View, denied: u64, conf: &MainConf) -> Value {
     let snapshot = &view.snapshot;
     let health = snapshot.ready.map(|ready| health(&ready, view, denied, conf));
     let started = snapshot.ready.map(|ready| {
@@ -76,27 +74,19 @@ fn status(view: &View, denied: u64, conf: &MainConf) -> Value {
 }
 
 fn application(application: &Application, view: &View, conf: &MainConf) -> Value {
-    let Application { name, statistics, breaker, notes, denied } = application;
+    let Application { statistics, breaker, notes, .. } = application;
     let quiet = statistics.first_ms == 0;
     let default = Policy::default();
     let policy = conf.policy(statistics.key).unwrap_or(&default);
     let learned_ms = view.snapshot.now_ms.saturating_sub(statistics.first_ms);
     let learned_ms = if quiet { 0 } else { statistics.learned_ms.saturating_add(learned_ms) };
     let remaining_ms = policy.learning_ms.saturating_sub(learned_ms);
-    let requests: Map<_, _> = Verdict::ALL
-        .into_iter()
-        .zip(statistics.requests)
-        .map(|(verdict, count)| (verdict.name().to_owned(), count.into()))
-        .collect();
-    let [safe, normal, paranoid] = statistics.would_deny;
     let named = [(ONE_ADDRESS, "one_address"), (LOOPBACK_ONLY, "loopback_only")];
     let named = named.into_iter().filter(|(bit, _)| notes & bit != 0).map(|(_, name)| name);
     let named: Vec<_> = named.collect();
     let open = breaker.since_ms != 0;
     let percent = breaker.denied as f64 * 100.0 / (breaker.others as f64).max(1.0);
-    json!({
-        "name": name,
-        "state": State::from_u8(statistics.state as u8).name(),
+    let more = json!({
         "mode": conf.modes_of(statistics.key).name(),
         "first": (!quiet).then(|| view.time(statistics.first_ms)),
         "last": (!quiet).then(|| view.time(statistics.last_ms)),
@@ -104,10 +94,6 @@ fn application(application: &Application, view: &View, conf: &MainConf) -> Value
             "duration_seconds": policy.learning_ms / 1000,
             "remaining_seconds": remaining_ms / 1000,
         },
-        "requests": requests,
-        "decisions": decisions(statistics),
-        "would_deny": { "safe": safe, "normal": normal, "paranoid": paranoid },
-        "denied_sources": denied,
         "clients": { "active": breaker.others + breaker.denied, "denied": breaker.denied },
         "breaker": {
             "open": open,
@@ -117,14 +103,15 @@ fn application(application: &Application, view: &View, conf: &MainConf) -> Value
             "trips": statistics.trips,
         },
         "notes": named,
-    })
+    });
+    with(status::json::application(application), more)
 }
 
 fn health(ready: &Ready, view: &View, denied: u64, conf: &MainConf) -> Value {
     let zone = ready.shared.zone;
-    let (counters, lanes, lease) = (zone.counters(), zone.lane_totals(), zone.lease());
+    let (counters, lanes) = (zone.counters(), zone.lane_totals());
     let value = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-    let heartbeat = value(&counters.detector_heartbeat_ms);
+    let detector = status::json::detector(ready, &view.snapshot);
     let name = conf.zone.as_ref().map(|zone| &zone.name);
     let runs_in = if process::has_detector_process(conf) { "process" } else { "worker" };
     let saved = value(&counters.state_saved_ms);
@@ -137,15 +124,7 @@ fn health(ready: &Ready, view: &View, denied: u64, conf: &MainConf) -> Value {
     });
     json!({
         "zone": { "name": name, "bytes": zone.geometry().bytes() },
-        "detector": {
-            "up": detector::is_up(ready),
-            "process": lease.holder(),
-            "runs_in": runs_in,
-            "last_turn": (heartbeat != 0).then(|| view.time(heartbeat)),
-            "lag_seconds": value(&counters.detector_lag_ms) as f64 / 1000.0,
-            "takeovers": lease.takeovers(),
-            "panics": value(&counters.detector_panics),
-        },
+        "detector": with(detector, json!({ "runs_in": runs_in })),
         "ring": {
             "lanes": lanes.lanes,
             "claimed": lanes.claimed,

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::{must_be, once, text};
-use crate::conf::{OrOff, Place};
+use crate::conf::{DetectorPlace, OrOff};
 use crate::ffi::conf::Conf;
 use crate::ffi::directive::Refusal;
 
@@ -47,8 +47,8 @@ pub(super) fn detector(conf: &mut Conf<'_>, args: &[&[u8]]) -> Result<(), Refusa
     let [name, value] = text(args)?;
     once(name, conf.main().detector.is_none())?;
     let place = match value {
-        "worker" => Place::Worker,
-        "process" => Place::Process,
+        "worker" => DetectorPlace::Worker,
+        "process" => DetectorPlace::Process,
         _ => return Err(must_be(name, value, "\"worker\" or \"process\"")),
     };
     let at = conf.place();

@@ -16,7 +16,7 @@ use ngx::ffi::{
 use super::conf::Conf;
 use super::directive::Refusal;
 use super::process;
-use crate::conf::{OrOff, Place, STATE_DIRECTORY};
+use crate::conf::{DetectorPlace, OrOff, STATE_DIRECTORY};
 
 /// A directory that the master makes for the user of its workers, as it makes `proxy_temp_path`.
 /// Lies in the pool of the configuration.
@@ -80,7 +80,7 @@ impl Conf<'_> {
         if self.main().state.is_none() {
             self.main().state = Some(OrOff::Is(self.directory(STATE_DIRECTORY)?));
         }
-        let helper = self.main().detector == Some(Place::Process);
+        let helper = self.main().detector == Some(DetectorPlace::Process);
         let directory = self.main().state();
         match directory {
             Some(directory) if !self.make_directory(directory, helper) => Err(Refusal::Said),

@@ -8,7 +8,7 @@ use ngx::ffi::{
 };
 
 use crate::background::LOG_INTERVAL_MS;
-use crate::conf::{MainConf, Place};
+use crate::conf::{DetectorPlace, MainConf};
 use crate::ffi::error_log::Log;
 use crate::ffi::files::LogFile;
 use crate::ffi::guard::{guarded, install_panic_hook};
@@ -105,7 +105,7 @@ pub(crate) fn at_exit() {
 pub(crate) fn has_detector_process(conf: &MainConf) -> bool {
     // SAFETY: as in answers_requests().
     let single = unsafe { ngx_process } == NGX_PROCESS_SINGLE as usize;
-    conf.detector == Some(Place::Process) && !single
+    conf.detector == Some(DetectorPlace::Process) && !single
 }
 
 /// The module's part of the running configuration, and its log. Main thread only.

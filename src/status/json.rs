@@ -37,27 +37,27 @@ fn list(out: &mut impl Write, values: impl Iterator<Item = Value>) -> io::Result
     Ok(())
 }
 
-fn application(application: &Application) -> Value {
+/// What all who show an application say of it.
+pub(crate) fn application(application: &Application) -> Value {
     let statistics = &application.statistics;
     let requests: Map<_, _> = Verdict::ALL
         .into_iter()
         .zip(statistics.requests)
         .map(|(verdict, count)| (verdict.name().to_owned(), count.into()))
         .collect();
-    let decisions = decisions(statistics);
     let [safe, normal, paranoid] = statistics.would_deny;
     json!({
         "name": application.name,
         "state": State::from_u8(statistics.state as u8).name(),
         "requests": requests,
-        "decisions": decisions,
+        "decisions": decisions(statistics),
         "would_deny": { "safe": safe, "normal": normal, "paranoid": paranoid },
         "denied_sources": application.denied,
     })
 }
 
 /// Convictions by threat, then by what is done; threats without any are left out.
-pub(crate) fn decisions(statistics: &Statistics) -> Value {
+fn decisions(statistics: &Statistics) -> Value {
     Threat::ALL
         .into_iter()
         .zip(statistics.decisions)
@@ -83,21 +83,28 @@ fn denial(entry: &DenyEntry, snapshot: &Snapshot) -> Value {
     denial
 }
 
-/// How the parts are doing.
-fn health(ready: &Ready, snapshot: &Snapshot) -> Value {
-    let zone = ready.shared.zone;
-    let (counters, lanes, lease) = (zone.counters(), zone.lane_totals(), zone.lease());
+/// How detection is doing: what all who show it say.
+pub(crate) fn detector(ready: &Ready, snapshot: &Snapshot) -> Value {
+    let (counters, lease) = (ready.shared.zone.counters(), ready.shared.zone.lease());
     let value = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     let heartbeat = value(&counters.detector_heartbeat_ms);
     json!({
-        "detector": {
-            "up": detector::is_up(ready),
-            "process": lease.holder(),
-            "last_turn": (heartbeat != 0).then(|| text::time(snapshot.wall_ms(heartbeat))),
-            "lag_seconds": value(&counters.detector_lag_ms) as f64 / 1000.0,
-            "takeovers": lease.takeovers(),
-            "panics": value(&counters.detector_panics),
-        },
+        "up": detector::is_up(ready),
+        "process": lease.holder(),
+        "last_turn": (heartbeat != 0).then(|| text::time(snapshot.wall_ms(heartbeat))),
+        "lag_seconds": value(&counters.detector_lag_ms) as f64 / 1000.0,
+        "takeovers": lease.takeovers(),
+        "panics": value(&counters.detector_panics),
+    })
+}
+
+/// How the parts are doing.
+fn health(ready: &Ready, snapshot: &Snapshot) -> Value {
+    let zone = ready.shared.zone;
+    let (counters, lanes) = (zone.counters(), zone.lane_totals());
+    let value = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    json!({
+        "detector": detector(ready, snapshot),
         "lanes": {
             "size": lanes.lanes,
             "claimed": lanes.claimed,
