@@ -56,8 +56,9 @@ const VARIABLES: [(&str, Field); 23] = [
 ];
 
 /// What JSON logs of other programs call the same things, in lower case.
-const ALIASES: [(&str, Field); 38] = [
+const ALIASES: [(&str, Field); 40] = [
     ("ip", Field::Address),
+    ("from", Field::Address),
     ("client", Field::Address),
     ("client_ip", Field::Address),
     ("clientip", Field::Address),
@@ -82,6 +83,7 @@ const ALIASES: [(&str, Field); 38] = [
     ("request_size", Field::RequestLength),
     ("request_bytes", Field::RequestLength),
     ("duration", Field::RequestTime),
+    ("seconds", Field::RequestTime),
     ("upstream_time", Field::UpstreamTime),
     ("referer", Field::Referer),
     ("referrer", Field::Referer),

@@ -15,8 +15,21 @@ pub(super) fn parse(line: &[u8]) -> Result<Line<'_>, Expected<'static>> {
     let mut scanner = Scanner { line, at: 0 };
     let mut found = Line::empty();
     scanner.walk(&mut found).map_err(|what| Expected { what, at: scanner.at })?;
-    Ok(found)
+    // As a log_format must have them: without, nobody could be judged.
+    let missing = NEEDED.into_iter().find(|(any, _)| any.iter().all(|it| found.get(*it).is_none()));
+    missing.map_or(Ok(found), |(_, what)| Err(Expected { what, at: 0 }))
 }
+
+/// What a line must have, each in one of these fields, and what is said of one that has not.
+const NEEDED: [(&[Field], &str); 4] = [
+    (&[Field::Address], "a client address, as \"remote_addr\" or \"ip\""),
+    (&[Field::Time, Field::Msec], "a time, as \"time\" or \"msec\""),
+    (&[Field::Status], "a status, as \"status\" or \"code\""),
+    (
+        &[Field::Request, Field::RequestUri, Field::Uri],
+        "what was asked for, as \"request\" or \"request_uri\"",
+    ),
+];
 
 struct Scanner<'a> {
     line: &'a [u8],

@@ -101,6 +101,33 @@ fn lines_of_many_formats() {
 }
 
 #[test]
+fn lines_of_the_shipped_format_are_read() {
+    let shipped = include_str!("../../../../nginx-conf/log_format.conf");
+    let format: String = shipped.split('\'').skip(1).step_by(2).collect();
+    let values = [
+        ("msec", Field::Time, "1455944445.123"),
+        ("remote_addr", Field::Address, "192.0.2.7"),
+        ("request_method", Field::Method, "GET"),
+        ("request_uri", Field::Uri, "/a?b=c"),
+        ("status", Field::Status, "404"),
+        ("body_bytes_sent", Field::BodyBytes, "153"),
+        ("request_time", Field::RequestTime, "0.250"),
+        ("http_user_agent", Field::UserAgent, "curl/8"),
+    ];
+    let mut line = format.replace("$pid", "7");
+    for (variable, _, value) in values {
+        let with = line.replace(&format!("${variable}"), value);
+        assert_ne!(line, with, "${variable}");
+        line = with;
+    }
+    let json = Format::compile("json").unwrap();
+    let found = json.parse(line.as_bytes()).unwrap();
+    for (variable, field, value) in values {
+        assert_eq!(text(&found, field), Some(value), "${variable}: {line}");
+    }
+}
+
+#[test]
 fn what_is_wrong_is_said() {
     let combined = Format::compile("combined").unwrap();
     let cases: [(&[u8], &str, usize); 5] = [
@@ -124,6 +151,13 @@ fn what_is_wrong_is_said() {
         ("{\"a\":[1}", "brackets that match"),
         ("{\"a\":}", "a JSON value"),
         ("{1:2}", "a JSON string"),
+        (r#"{"time":1,"status":200,"uri":"/"}"#, "a client address, as \"remote_addr\" or \"ip\""),
+        (r#"{"ip":"192.0.2.7","status":200,"uri":"/"}"#, "a time, as \"time\" or \"msec\""),
+        (r#"{"ip":"192.0.2.7","ts":1,"uri":"/"}"#, "a status, as \"status\" or \"code\""),
+        (
+            r#"{"ip":"192.0.2.7","ts":1,"status":200,"request":null}"#,
+            "what was asked for, as \"request\" or \"request_uri\"",
+        ),
         (&deep, "less nesting"),
     ] {
         let expected = json.parse(line.as_bytes()).unwrap_err();
