@@ -144,7 +144,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "PATH")]
     state: Option<PathBuf>,
     /// Judge by the `api_abuse_application` blocks and the roles of locations in this NGINX
-    /// configuration; files that it includes are not read
+    /// configuration and the files that it includes
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Seed of the engine's hashes; that of --state when there is one

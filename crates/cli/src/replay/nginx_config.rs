@@ -1,12 +1,13 @@
 //! The policies in an NGINX configuration file: `api_abuse_application` blocks, and the roles that
 //! `api_abuse_endpoint` gives to locations.
 //!
-//! Only what says how requests are judged is read. Files that are included are not: what stands in them
-//! is named instead of guessed.
+//! Only what says how requests are judged is read, in the file and in those that it includes. What cannot be
+//! followed is named instead of guessed.
 
+mod include;
 mod tokens;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use api_abuse_engine::policy::ApplicationConfig;
 use api_abuse_engine::policy::text::{PolicyText, is_application_name};
@@ -22,7 +23,17 @@ pub(crate) struct NginxConfig {
     pub(super) roles: Roles,
     /// What stands there and is not followed, for people.
     pub(crate) notes: Vec<String>,
+    /// Where included files are; `None` for a text that is no file.
+    directory: Option<PathBuf>,
+    /// The included files that are being read, the innermost last.
+    inside: Vec<String>,
 }
+
+/// What is wrong with a configuration, and the line where it stands.
+type Mistake = (String, u32);
+
+/// Files that include each other. Nobody writes more, and one that includes itself has no end.
+const DEEPEST: usize = 16;
 
 /// Roles by the prefix of a path.
 #[derive(Clone, Debug, Default)]
@@ -52,21 +63,68 @@ impl Roles {
 }
 
 impl NginxConfig {
-    /// Reads a file.
+    /// Reads a file, and those that it includes.
     pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
         let name = path.display();
         let text = std::fs::read(path);
         let text = text.map_err(|error| Failure::Input(format!("--config: {name}: {error}")))?;
-        Self::parse(&text)
+        let directory = path.parent().map(Path::to_owned);
+        Self::parse(&text, directory)
             .map_err(|(message, line)| Failure::Usage(format!("{message} in {name}:{line}")))
     }
 
     /// Reads a text; a mistake is told with its line.
-    fn parse(text: &[u8]) -> Result<Self, (String, u32)> {
-        let mut config = Self::default();
+    fn parse(text: &[u8], directory: Option<PathBuf>) -> Result<Self, Mistake> {
+        let mut config = Self { directory, ..Self::default() };
         let mut tokens = Tokens::new(text);
         config.block(&mut tokens, None)?;
         Ok(config)
+    }
+
+    /// Notes something of the file that is being read.
+    fn note(&mut self, line: u32, what: &str) {
+        let file = self.inside.last().map_or(String::new(), |file| format!("{file} "));
+        self.notes.push(format!("{file}line {line}: {what}"));
+    }
+
+    /// Reads the files that an `include` names, each with `read`. One that cannot be read is noted: it may be
+    /// for others' eyes, and of no interest here.
+    fn include(
+        &mut self,
+        pattern: &[u8],
+        line: u32,
+        mut read: impl FnMut(&mut Self, &mut Tokens<'_>) -> Result<(), Mistake>,
+    ) -> Result<(), Mistake> {
+        let pattern = String::from_utf8_lossy(pattern);
+        let Some(directory) = self.directory.clone().filter(|_| self.inside.len() < DEEPEST) else {
+            self.note(line, &format!("\"include {pattern}\" is not followed"));
+            return Ok(());
+        };
+        let files = match include::files(&directory, &pattern) {
+            Ok(files) => files,
+            Err(error) => {
+                self.note(line, &format!("\"include {pattern}\" is not followed: {error}"));
+                return Ok(());
+            }
+        };
+        for file in files {
+            let name = file.display().to_string();
+            let text = match std::fs::read(&file) {
+                Ok(text) => text,
+                Err(error) => {
+                    self.note(line, &format!("\"include {pattern}\" is not followed: {error}"));
+                    continue;
+                }
+            };
+            self.inside.push(name.clone());
+            let mut tokens = Tokens::new(&text);
+            let result = read(self, &mut tokens);
+            self.inside.pop();
+            result.map_err(|(message, at)| {
+                (format!("{message} in {name}:{at}, which is included"), line)
+            })?;
+        }
+        Ok(())
     }
 
     /// Reads a block up to its end; `location` is the one around it, if there is any that a prefix
@@ -75,7 +133,7 @@ impl NginxConfig {
         &mut self,
         tokens: &mut Tokens<'_>,
         location: Option<&(Vec<u8>, Place)>,
-    ) -> Result<(), (String, u32)> {
+    ) -> Result<(), Mistake> {
         while let Some(statement) = tokens.statement()? {
             let Statement { words, opens, line } = statement;
             let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
@@ -91,9 +149,8 @@ impl NginxConfig {
                 ([b"api_abuse_endpoint", arguments @ ..], false) => {
                     self.endpoint(arguments, location, line).map_err(at)?;
                 }
-                ([b"include", file], false) => {
-                    let file = String::from_utf8_lossy(file);
-                    self.notes.push(format!("line {line}: \"include {file}\" is not followed"));
+                ([b"include", files], false) => {
+                    self.include(files, line, |config, tokens| config.block(tokens, location))?;
                 }
                 ([b"location", arguments @ ..], true) => {
                     self.block(tokens, place(arguments).as_ref())?;
@@ -114,7 +171,7 @@ impl NginxConfig {
         arguments: &[&[u8]],
         tokens: &mut Tokens<'_>,
         line: u32,
-    ) -> Result<(), (String, u32)> {
+    ) -> Result<(), Mistake> {
         let [name] = arguments else {
             let message = "invalid number of arguments in \"api_abuse_application\" directive";
             return Err((message.to_owned(), line));
@@ -128,14 +185,25 @@ impl NginxConfig {
             return Err((format!("duplicate application {shown:?}"), line));
         }
         let mut text = PolicyText::default();
+        self.policy(&mut text, tokens)?;
+        self.applications.push(ApplicationConfig { name: name.to_vec(), policy: text.policy() });
+        Ok(())
+    }
+
+    /// The directives inside of an application, up to its end or that of an included file.
+    fn policy(&mut self, text: &mut PolicyText, tokens: &mut Tokens<'_>) -> Result<(), Mistake> {
         while let Some(statement) = tokens.statement()? {
             let words: Vec<&[u8]> = statement.words.iter().map(Vec::as_slice).collect();
             if statement.opens {
                 return Err(("directive is not terminated by \";\"".to_owned(), statement.line));
             }
+            if let [b"include", files] = words[..] {
+                let read = |config: &mut Self, tokens: &mut Tokens<'_>| config.policy(text, tokens);
+                self.include(files, statement.line, read)?;
+                continue;
+            }
             text.directive(&words).map_err(|message| (message, statement.line))?;
         }
-        self.applications.push(ApplicationConfig { name: name.to_vec(), policy: text.policy() });
         Ok(())
     }
 
@@ -157,14 +225,14 @@ impl NginxConfig {
             format!("invalid value {name:?} in \"api_abuse_endpoint\" directive, it must be one of {roles}")
         })?;
         if !answers.is_empty() {
-            self.notes
-                .push(format!("line {line}: answers of \"api_abuse_endpoint\" are not replayed"));
+            self.note(line, "answers of \"api_abuse_endpoint\" are not replayed");
         }
         match location {
             Some((prefix, place)) => self.roles.0.push((prefix.clone(), *place, role)),
-            None => self.notes.push(format!(
-                "line {line}: \"api_abuse_endpoint\" outside of a location with a prefix is not replayed"
-            )),
+            None => self.note(
+                line,
+                "\"api_abuse_endpoint\" outside of a location with a prefix is not replayed",
+            ),
         }
         Ok(())
     }

@@ -29,7 +29,7 @@ http {
 
 #[test]
 fn reads_what_says_how_requests_are_judged() {
-    let config = NginxConfig::parse(SHOP.as_bytes()).unwrap();
+    let config = NginxConfig::parse(SHOP.as_bytes(), None).unwrap();
     let [shop] = &config.applications[..] else { panic!("{:?}", config.applications) };
     assert_eq!(shop.name, b"shop");
     assert_eq!(shop.policy.threat(Threat::Scraping).reaction, Reaction::Throttle);
@@ -76,12 +76,12 @@ fn mistakes_are_told_with_value_remedy_and_line() {
         ("location /x { api_abuse_endpoint door; }", "invalid value \"door\"", 1),
         ("location /x { api_abuse_endpoint; }", "invalid number of arguments", 1),
     ] {
-        let (found, at) = NginxConfig::parse(text.as_bytes()).unwrap_err();
+        let (found, at) = NginxConfig::parse(text.as_bytes(), None).unwrap_err();
         assert!(found.starts_with(message), "{text}: {found}");
         assert_eq!(at, line, "{text}: {found}");
     }
     let deep = "a {".repeat(100_000);
-    assert!(NginxConfig::parse(deep.as_bytes()).unwrap_err().0.contains("blocks"));
+    assert!(NginxConfig::parse(deep.as_bytes(), None).unwrap_err().0.contains("blocks"));
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn any_text_is_read_or_refused() {
                 BYTES[(random >> 40) as usize % BYTES.len()]
             })
             .collect();
-        match NginxConfig::parse(&text) {
+        match NginxConfig::parse(&text, None) {
             Ok(_) => read += 1,
             Err((what, line)) => {
                 refused += 1;
@@ -108,4 +108,42 @@ fn any_text_is_read_or_refused() {
         }
     }
     assert!(read > 0 && refused > 0, "{read} read, {refused} refused");
+}
+
+#[test]
+fn included_files_are_read_as_nginx_reads_them() {
+    let home = std::env::temp_dir().join(format!("api-abuse-include-{}", std::process::id()));
+    let write = |name: &str, text: &str| {
+        let path = home.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    write("mime.types", "types { text/html html; }");
+    write("sites/b.conf", "server { location /b { include roles.conf; } }");
+    write("sites/a.conf", "server { location /a { api_abuse_endpoint object; } }");
+    write("sites/.hidden.conf", "nonsense");
+    write("roles.conf", "api_abuse_endpoint login;");
+    write("policy.conf", "learning 2d; threat all ttl=2h;");
+    let main =
+        "http { include mime.types;\n include sites/*.conf; include gone.conf;\n include loop.conf;
+        api_abuse_application shop { include policy.conf; budget 3%; } }";
+    write("nginx.conf", main);
+    write("loop.conf", "include loop.conf;");
+    let config = NginxConfig::read(&home.join("nginx.conf")).unwrap();
+    assert_eq!([b"/a", b"/b"].map(|path| config.roles.of(path)), [Role::Object, Role::Login]);
+    let policy = &config.applications[0].policy;
+    assert_eq!((policy.learning_ms, policy.threats[0].ttl_ms), (172_800_000, 7_200_000));
+    assert!((policy.budget_percent - 3.0).abs() < 1e-6);
+    let [gone, endless] = &config.notes[..] else { panic!("{:?}", config.notes) };
+    assert!(gone.starts_with("line 2: \"include gone.conf\" is not followed: "), "{gone}");
+    assert!(
+        endless.contains("loop.conf line 1: \"include loop.conf\" is not followed"),
+        "{endless}"
+    );
+    write("policy.conf", "\nlearning soon;");
+    let Err(Failure::Usage(wrong)) = NginxConfig::read(&home.join("nginx.conf")) else { panic!() };
+    for part in ["invalid value \"soon\"", "policy.conf:2, which is included in ", "nginx.conf:4"] {
+        assert!(wrong.contains(part), "{wrong}");
+    }
+    std::fs::remove_dir_all(home).unwrap();
 }
