@@ -41,6 +41,8 @@ pub struct Facts {
     pub path_key: u64,
     /// A request for an object or a page of a kind, if it was served.
     pub visit: Option<Visit>,
+    /// The number that was asked for is a place in a list, or a moment, and no object.
+    pub place: bool,
     /// An object that was refused (401, 403, 404): its group and number.
     pub refused: Option<(u64, Option<u64>)>,
     /// A request that changes something: POST or PUT.
@@ -115,6 +117,7 @@ impl Engine<'_> {
         let read = record.is(Method::Get) && !matches!(role, Role::Static | Role::Login);
         let number =
             if read { object::number(target.number, record.query, &endpoint) } else { None };
+        let place = number.is_some() && object::is_place(target.number, record.query, &endpoint);
         let collected = read && (endpoint.object || page || number.is_some());
         let visit =
             (collected && served).then(|| self.visit(record, &endpoint, number, keys, standing));
@@ -138,6 +141,7 @@ impl Engine<'_> {
             template: endpoint.template,
             path_key,
             visit,
+            place,
             refused: refused.then_some((endpoint.group, number)),
             post: is_post(record),
             accepted,
@@ -193,7 +197,12 @@ impl Engine<'_> {
         let key = combine(keys.path_key, number.unwrap_or(0));
         let owner = owner(record, keys.address);
         let teaches = (standing.teaches, standing.teaches && standing.binds);
-        let visit = self.objects.visit(endpoint.group, key, number, owner, teaches, head.time_ms);
+        let mut visit =
+            self.objects.visit(endpoint.group, key, number, owner, teaches, head.time_ms);
+        if asks_for_itself(record) {
+            // A page of its own for each question; how popular it is, its path and number say.
+            visit.key = combine(visit.key, self.config.seed.table(record.query));
+        }
         if standing.ready { visit } else { Visit { popularity: 0.0, warm: false, ..visit } }
     }
 
@@ -292,6 +301,12 @@ impl Engine<'_> {
             self.served.others(key, 0) > 0
         })
     }
+}
+
+/// A page with a question to it, and not a piece of one that a page asks for while somebody types.
+fn asks_for_itself(record: &RequestRecord<'_>) -> bool {
+    let inside = record.has(flags::SAME_SITE_REFERER) && !record.has(flags::ACCEPTS_HTML);
+    !record.query.is_empty() && record.has(flags::HTML) && !inside
 }
 
 /// The front page, as people see it.

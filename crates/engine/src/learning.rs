@@ -43,7 +43,7 @@ impl Facts {
 
     /// [`Self::private_object`].
     pub(crate) fn find_private_object(&self) -> Option<u64> {
-        let visit = self.visit?;
+        let visit = self.visit.filter(|_| !self.place)?;
         let may_be = self.authenticated && visit.id.is_some() && !visit.public;
         (visit.private || visit.sealed || may_be).then_some(visit.key)
     }

@@ -7,12 +7,12 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use crate::endpoint::Resolved;
-use crate::path::Path;
 use crate::profiles::EPOCH_MS;
-use crate::token::Token;
 
+mod number;
 mod saved;
+
+pub use number::{is_place, last_number, number};
 
 /// Buckets of popularity: 0, 1, 2–3, 4–7, … requests.
 pub const BUCKETS: usize = 12;
@@ -278,46 +278,6 @@ fn bucket_of(count: u16) -> usize {
     ((16 - count.leading_zeros()) as usize).min(BUCKETS - 1)
 }
 
-fn digits(text: &[u8]) -> Option<u64> {
-    let number = text.iter().take_while(|b| b.is_ascii_digit()).count();
-    let (&first, rest) = text[..number].split_first()?;
-    rest.iter().try_fold(u64::from(first - b'0'), |number, digit| {
-        number.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
-    })
-}
-
-/// What the last segment of a path is, where it is a number; `Some(None)` when that is too large.
-pub fn last_number(path: &Path) -> Option<Option<u64>> {
-    let last = path.last();
-    (Token::of(last).0 == Token::Int).then(|| digits(last))
-}
-
-/// The identifier that a request names, where it is a number: in the path, whose [`last_number`] this
-/// is (`/items/42`, `/products/42.html`), or as the first numeric argument (`?page=3`, `?id=42`).
-pub fn number(last: Option<Option<u64>>, query: &[u8], endpoint: &Resolved) -> Option<u64> {
-    if let (true, Some(last)) = (endpoint.object, last) {
-        return last;
-    }
-    query
-        .split(|&b| b == b'&')
-        .filter_map(|argument| argument.split_once_at(b'='))
-        .find(|(_, value)| {
-            !value.is_empty() && value.len() < 18 && value.iter().all(u8::is_ascii_digit)
-        })
-        .and_then(|(_, value)| digits(value))
-}
-
-trait SplitOnceAt {
-    fn split_once_at(&self, byte: u8) -> Option<(&[u8], &[u8])>;
-}
-
-impl SplitOnceAt for [u8] {
-    fn split_once_at(&self, byte: u8) -> Option<(&[u8], &[u8])> {
-        let at = self.iter().position(|&b| b == byte)?;
-        Some((&self[..at], &self[at + 1..]))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -371,19 +331,5 @@ mod tests {
             let other = objects.visit(2, combine(8, 5), Some(8), combine(7, 6), (false, false), 9);
             assert!(other.foreign && !other.own && other.owner != own.owner);
         });
-    }
-
-    #[test]
-    fn numbers() {
-        let object = Resolved { template: 1, group: 1, known: true, object: true, siblings: 0 };
-        let page = Resolved { object: false, ..object };
-        let of = |path: &str, query: &str, endpoint| {
-            number(last_number(&Path::new(path.as_bytes())), query.as_bytes(), endpoint)
-        };
-        assert_eq!(of("/items/42", "", &object), Some(42));
-        assert_eq!(of("/products/7.html", "", &object), Some(7));
-        assert_eq!(of("/search", "q=lamp&page=3", &page), Some(3));
-        assert_eq!(of("/search", "q=lamp", &page), None);
-        assert_eq!(of("/a", "x=99999999999999999999999", &page), None);
     }
 }

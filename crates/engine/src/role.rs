@@ -251,6 +251,15 @@ fn names_resource(extension: &[u8]) -> bool {
             | b"ogg"
             | b"wasm"
             | b"swf"
+            // What programs that install packages pull in.
+            | b"whl"
+            | b"jar"
+            | b"pom"
+            | b"deb"
+            | b"rpm"
+            | b"gem"
+            | b"crate"
+            | b"nupkg"
     )
 }
 

@@ -106,6 +106,7 @@ pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
     }
     let visit = facts.visit?;
     if visit.public
+        || facts.place
         || !(visit.private || visit.sealed || (facts.authenticated && visit.id.is_some()))
     {
         return None;

@@ -32,6 +32,8 @@ pub enum Login {
     Failure,
     /// A page that sets a cookie, the only answer that an interface has: either.
     Unclear,
+    /// The answer of a protocol that says yes and no with 200 (XML-RPC): no, if it is always the same.
+    Told,
     /// An attempt that the login did not look at: there had been too many.
     Throttled,
 }
@@ -52,10 +54,18 @@ pub struct State {
     /// Attempts that succeeded.
     pub successes: u32,
     credentials_at: u8,
-    padding: [u8; 3],
+    /// What the size of the last answer was, a part of its hash.
+    answer: u8,
+    padding: [u8; 2],
 }
 
 impl State {
+    /// Whether an answer is as long as the last one.
+    fn is_answered_alike(&mut self, bytes: u64) -> bool {
+        let size = (combine(bytes, 0) >> 56) as u8;
+        core::mem::replace(&mut self.answer, size) == size
+    }
+
     /// What an attempt weighs by whether the source has just tried the same: the credential that is shown,
     /// or the account together with the length of what was sent, as passwords for one account have
     /// many. Where neither is known, the length alone stands for it; an access log knows not even that.
@@ -164,7 +174,7 @@ pub fn classify(
     match outcome {
         // Only people make an outage: whoever does nothing but fail may be the reason for the failures.
         Login::Failure if vouched => answers.failed |= group,
-        Login::Success | Login::Unclear => answers.succeeded |= group,
+        Login::Success | Login::Unclear | Login::Told => answers.succeeded |= group,
         _ => {}
     }
     answers.last_ms = record.head.time_ms;
@@ -224,7 +234,14 @@ fn page(record: &RequestRecord<'_>, looks: Looks, answers: &mut Answers) -> Logi
         false => record.has(flags::HTML),
     };
     if !form {
-        return interface(record, answers);
+        let known = flags::JSON | flags::FROM_LOG | flags::COOKIE | flags::AUTHORIZATION;
+        let other = record.head.status == 200 && !looks.is_interface() && !record.has(known);
+        let outcome = interface(record, answers);
+        return match outcome {
+            Login::Success if other && is_signed(record.query) => Login::Visit,
+            Login::Success if other && answers.refused + answers.cookies == 0 => Login::Told,
+            outcome => outcome,
+        };
     }
     answers.plain = answers.plain.saturating_add(1);
     if answers.redirected > 0 {
@@ -258,8 +275,8 @@ fn interface(record: &RequestRecord<'_>, answers: &mut Answers) -> Login {
     }
 }
 
-/// Whether the query holds the proof of who calls: a program's call, which no form sends. Nothing of an
-/// access log says how it was answered.
+/// Whether the query holds the proof of who calls: a program's call, which no form sends. Its answer says
+/// nothing of it.
 fn is_signed(query: &[u8]) -> bool {
     const PROOFS: [&[u8]; 4] = [b"nonce", b"signature", b"sig", b"hmac"];
     let named = |name: &[u8]| PROOFS.iter().any(|proof| name.ends_with(proof));
@@ -298,8 +315,10 @@ pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
     let again = gap_ms < AGAIN_MS && state.requests >= 3;
     // Whoever was there while it was learned may log in on behalf of others.
     let served = event.facts.interface && (event.veteran || event.established);
+    let alike = state.is_answered_alike(event.record.head.response_bytes);
     match login {
-        Login::Unclear if served => return None,
+        Login::Unclear | Login::Told if served => return None,
+        Login::Told if !(again && only && alike) => return None,
         Login::Throttled if !(hurried && only) => return None,
         Login::Unclear if !(again && only) => return None,
         _ => {}

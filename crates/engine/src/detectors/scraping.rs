@@ -267,12 +267,16 @@ pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
     // What was learned convicts nobody from whom it was learned, nor whoever is known by name.
     let known = event.veteran || facts.authenticated;
     let listed = facts.listed && facts.page;
-    let most = if known || listed { 0.0 } else { POPULARITY + MARGIN };
+    // How deep somebody is in a list is no object, and says nothing by itself.
+    let inside = event.record.has(flags::SAME_SITE_REFERER) && claims_browser(event);
+    let scrolls = facts.place && !facts.page && (inside || source.templates.count_ones() > FEW);
+    let most = if known || listed || scrolls { 0.0 } else { POPULARITY + MARGIN };
     let visit = Visit { popularity: visit.popularity.min(most), ..visit };
     if trail.is_known_walk() {
         return None;
     }
-    let own = facts.authenticated && trail.fresh <= OWN_LIST;
+    let own = (facts.authenticated && trail.fresh <= OWN_LIST)
+        || (scrolls && (trail.fresh <= OWN_LIST || trail.step & HASTY == 0));
     let ratios = ratios(&visit, Manner { page: facts.page, listed, eased, own }, trail);
     // Programs take objects of an interface in haste; nobody reads pages that way.
     let [sequential, hasty, popularity, together] = ratios;

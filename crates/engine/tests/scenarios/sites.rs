@@ -48,3 +48,115 @@ fn a_query_that_leads_to_a_login_is_none() {
         });
     }
 }
+
+/// XML-RPC says no with 200, too: whoever is told the same whatever it tries, is told no. Programs that
+/// write through it are told something else each time, and prove who they are, or try nothing new.
+#[test]
+fn a_login_by_remote_procedure_calls() {
+    let call = |n: u32, bytes: u64| Hit { flags: 0, bytes, ..post(99, "/xmlrpc.php", 200, n) };
+    world(|world| {
+        let threat = Threat::CredentialStuffing;
+        let attempts = convicted_for(world, threat, 100, 300, |n| call(200 + n * 7 % 13, 674));
+        assert!(attempts <= 20, "{attempts}");
+    });
+    let programs: [fn(Hit, u32) -> Hit; 4] = [
+        |hit, n| Hit { bytes: 500 + u64::from(n * n % 97), ..hit },
+        |hit, _| Hit { query: "for=jetpack&nonce=a&signature=b", ..hit },
+        |hit, _| Hit { length: 500, ..hit },
+        |hit, _| Hit { flags: flags::COOKIE, ..hit },
+    ];
+    for program in programs {
+        world(|world| {
+            for n in 0..300 {
+                world.send(900, &program(call(200 + n * 7 % 13, 674), n));
+            }
+            assert!(world.decisions.is_empty(), "{:?}", world.decisions);
+        });
+    }
+}
+
+/// One page that answers ever other questions is as many pages: to who asks one after another, not to
+/// somebody who types, and is shown a piece of a page for each letter.
+#[test]
+fn a_search_is_collected_by_its_queries() {
+    let queries = leaked(120, |n| format!("q=word{}x", n * 7919));
+    let ask = |n: u32| Hit { query: queries[n as usize % 120], ..get(99, "/search", 200) };
+    world(|world| {
+        let requests = convicted_for(world, Threat::Scraping, 120, 300, ask);
+        assert!(requests <= 60, "{requests}");
+    });
+    world(|world| {
+        for n in 0..600 {
+            let gap_ms = if n % 25 == 0 { 4000 } else { 180 };
+            world.send(gap_ms, &Hit { referer: Some("/search"), ..ask(n) });
+        }
+        assert!(world.decisions.is_empty(), "{:?}", world.decisions);
+    });
+}
+
+fn leaked(count: u32, query: impl Fn(u32) -> String) -> Vec<&'static str> {
+    (0..count).map(|n| &*query(n).leak()).collect()
+}
+
+/// A feed that is scrolled to its hundredth page, and news that are asked for all day long by the number of
+/// the last: what others have not asked for is not rare, and what is in order no walk.
+#[test]
+fn a_list_that_is_scrolled_and_news_that_are_waited_for() {
+    let cookie = flags::JSON | flags::COOKIE;
+    let cases = [
+        ("/api/feed", 100, 700, "page", FIREFOX, cookie, 0),
+        ("/api/feed", 100, 350, "limit=20&offset", FIREFOX, cookie, 0),
+        ("/json/events", 4000, 5000, "queue_id=a&last_event_id", FIREFOX, cookie, 0),
+        ("/api/events", 4000, 5000, "since", "app/3.1 CFNetwork/1490", CALLS, 7),
+    ];
+    for (path, count, gap_ms, name, user_agent, flags, credential) in cases {
+        world(|world| {
+            for _ in 0..80 {
+                for person in 1..6 {
+                    world.send(100, &Hit { query: "page=1", ..json(get(person, path, 200)) });
+                }
+            }
+            let base = Hit { user_agent, flags, credential, ..get(99, "/", 200) };
+            for page in ["/", "/api/config", "/api/me", "/products/3.html"] {
+                world.send(400, &Hit { path: page.to_owned(), ..base.clone() });
+            }
+            let referer = (user_agent == FIREFOX).then_some("/");
+            for query in leaked(count, |n| format!("{name}={n}")) {
+                world.send(gap_ms, &Hit { path: path.to_owned(), query, referer, ..base.clone() });
+            }
+            assert!(world.decisions.is_empty(), "{path}?{name}: {:?}", world.decisions);
+        });
+    }
+}
+
+const CALLS: u32 = flags::JSON | flags::AUTHORIZATION;
+
+/// The same list page by page by a program; by one that says all that a browser would, later.
+#[test]
+fn a_list_that_is_copied_page_by_page() {
+    for (user_agent, referer, most) in [("python/3", None, 60), (FIREFOX, Some("/"), 160)] {
+        world(|world| {
+            let queries = leaked(400, |n| format!("limit=50&page={n}"));
+            let hit = json(get(99, "/api/items", 200));
+            let requests = convicted_for(world, Threat::Scraping, 400, 250, |n| Hit {
+                query: queries[n as usize - 1],
+                user_agent,
+                referer,
+                ..hit.clone()
+            });
+            assert!(requests <= most, "{user_agent}: {requests}");
+        });
+    }
+}
+
+/// Packages that are looked for in one registry after another: what misses there is no name that was tried.
+#[test]
+fn packages_that_another_registry_has() {
+    world(|world| {
+        for n in 0..300 {
+            let path = format!("/maven/com/acme/lib{n}x/1.{n}/lib{n}x-1.{n}-sources.jar");
+            world.send(30, &Hit { flags: 0, ..get(99, &path, 404) }.agent("Apache-Maven/3.9"));
+        }
+        assert!(world.decisions.is_empty(), "{:?}", world.decisions);
+    });
+}

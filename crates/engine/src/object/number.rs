@@ -1,0 +1,119 @@
+//! The number that a request names: of an object, or of a place in a list.
+
+use crate::endpoint::Resolved;
+use crate::path::Path;
+use crate::token::Token;
+
+fn digits(text: &[u8]) -> Option<u64> {
+    let number = text.iter().take_while(|b| b.is_ascii_digit()).count();
+    let (&first, rest) = text[..number].split_first()?;
+    rest.iter().try_fold(u64::from(first - b'0'), |number, digit| {
+        number.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
+    })
+}
+
+/// What the last segment of a path is, where it is a number; `Some(None)` when that is too large.
+pub fn last_number(path: &Path) -> Option<Option<u64>> {
+    let last = path.last();
+    (Token::of(last).0 == Token::Int).then(|| digits(last))
+}
+
+/// The identifier that a request names, where it is a number: in the path, whose [`last_number`] this
+/// is (`/items/42`, `/products/42.html`), or as the first numeric argument (`?page=3`, `?id=42`).
+pub fn number(last: Option<Option<u64>>, query: &[u8], endpoint: &Resolved) -> Option<u64> {
+    match last {
+        Some(last) if endpoint.object => last,
+        _ => argument(query).and_then(|(_, value)| digits(value)),
+    }
+}
+
+/// Whether that number is a place in a list, or a moment: `?page=3`, `?since=42`.
+pub fn is_place(last: Option<Option<u64>>, query: &[u8], endpoint: &Resolved) -> bool {
+    !(endpoint.object && last.is_some())
+        && argument(query).is_some_and(|(name, _)| PLACES.iter().any(|it| is_named(name, it)))
+}
+
+/// The first argument whose value is a number, and that is no length of a list.
+fn argument(query: &[u8]) -> Option<(&[u8], &[u8])> {
+    query.split(|&b| b == b'&').filter_map(|argument| argument.split_once_at(b'=')).find(
+        |(name, value)| {
+            let number = !value.is_empty() && value.len() < 18;
+            number
+                && value.iter().all(u8::is_ascii_digit)
+                && !SIZES.iter().any(|it| is_named(name, it))
+        },
+    )
+}
+
+/// Whether an argument has a name, however its words are joined: `lastEventId` is `last_event_id`.
+fn is_named(name: &[u8], of: &[u8]) -> bool {
+    let letters = name.iter().filter(|&&b| b != b'_' && b != b'-').map(u8::to_ascii_lowercase);
+    letters.eq(of.iter().copied())
+}
+
+/// Where a list is gone on with, and since when there may be news.
+const PLACES: [&[u8]; 16] = [
+    b"page",
+    b"p",
+    b"pg",
+    b"paged",
+    b"pageno",
+    b"offset",
+    b"skip",
+    b"start",
+    b"from",
+    b"after",
+    b"since",
+    b"cursor",
+    b"seq",
+    b"lasteventid",
+    b"sinceid",
+    b"lastid",
+];
+/// Arguments that say how long a list is to be, not what is on it: `?limit=50&offset=400`.
+const SIZES: [&[u8]; 8] =
+    [b"limit", b"perpage", b"pagesize", b"size", b"count", b"take", b"rows", b"pagelength"];
+
+trait SplitOnceAt {
+    fn split_once_at(&self, byte: u8) -> Option<(&[u8], &[u8])>;
+}
+
+impl SplitOnceAt for [u8] {
+    fn split_once_at(&self, byte: u8) -> Option<(&[u8], &[u8])> {
+        let at = self.iter().position(|&b| b == byte)?;
+        Some((&self[..at], &self[at + 1..]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers() {
+        let object = Resolved { template: 1, group: 1, known: true, object: true, siblings: 0 };
+        let page = Resolved { object: false, ..object };
+        let of = |path: &str, query: &str, endpoint| {
+            number(last_number(&Path::new(path.as_bytes())), query.as_bytes(), endpoint)
+        };
+        assert_eq!(of("/items/42", "", &object), Some(42));
+        assert_eq!(of("/products/7.html", "", &object), Some(7));
+        assert_eq!(of("/search", "q=lamp&page=3", &page), Some(3));
+        assert_eq!(of("/search", "q=lamp", &page), None);
+        assert_eq!(of("/items", "limit=50&offset=400", &page), Some(400));
+        let place = |path: &str, query: &str, endpoint| {
+            is_place(last_number(&Path::new(path.as_bytes())), query.as_bytes(), endpoint)
+        };
+        for (path, query, expected) in [
+            ("/items", "perPage=50&page=4", true),
+            ("/events", "queue=a&lastEventId=17", true),
+            ("/orders", "order_id=17&page=2", false),
+            ("/orders", "page=a&id=4", false),
+            ("/items", "", false),
+        ] {
+            assert_eq!(place(path, query, &page), expected, "{path}?{query}");
+        }
+        assert!(!place("/items/42", "page=3", &object));
+        assert_eq!(of("/a", "x=99999999999999999999999", &page), None);
+    }
+}
