@@ -101,17 +101,22 @@ impl Engine<'_> {
         }
     }
 
-    /// Whether the configuration says that this source is never denied: the policy of its application
-    /// allows its address, or nobody may deny it. Sessions have no address.
+    /// Whether the configuration says that detectors never deny this source: the policy of its application
+    /// allows its address, or they may deny nobody there. Sessions have no address.
     pub fn is_exempt(&self, application: u64, key: SourceKey) -> bool {
+        let may_deny = self.config.may_deny(address_of(key.network).octets());
+        self.is_allowed(application, key) || key.kind != SourceKind::Session && !may_deny
+    }
+
+    /// Whether the policy of its application allows the address of a source, whoever would deny it.
+    pub fn is_allowed(&self, application: u64, key: SourceKey) -> bool {
         if key.kind == SourceKind::Session {
             return false;
         }
-        let address = address_of(key.network);
         let configured = self.configured(application);
         let named = configured.and_then(|at| self.config.applications.get(at as usize));
         let policy = named.map_or(&self.config.policy, |named| &named.policy);
-        policy.allow.touches(address) || !self.config.may_deny(address.octets())
+        policy.allow.touches(address_of(key.network))
     }
 
     /// Lifts every decision about sources that are exempt by now: what a changed configuration does.

@@ -8,17 +8,21 @@ use std::time::Duration;
 use api_abuse_tests::attack::{Attacker, probe};
 use api_abuse_tests::eventually;
 use api_abuse_tests::http::{Request, Response};
-use api_abuse_tests::nginx::Nginx;
+use api_abuse_tests::nginx::{Nginx, Site};
 use api_abuse_tests::sites::{attacker, guarded, neighbour};
 use serde_json::{Value, json};
 
 const SOON: Duration = Duration::from_secs(30);
 const POLICY: &str = "Content-Security-Policy";
 
-fn start() -> Nginx {
+fn site() -> Site {
     let server = "root html;
         location /abuse { api_abuse off; api_abuse_console; access_log off; }";
-    guarded(server).file("html/page.html", "page").workers(2).start()
+    guarded(server).file("html/page.html", "page").workers(2)
+}
+
+fn start() -> Nginx {
+    site().start()
 }
 
 fn get(nginx: &Nginx, path: &str) -> Value {
@@ -120,6 +124,33 @@ fn what_an_operator_denies_and_allows_holds_when_it_is_answered() {
     assert_eq!(change(&nginx, "DELETE", &path, &Value::Null).status, 204);
     assert_eq!(change(&nginx, "POST", "denylist", &entry).status, 201);
     assert_eq!(client.get("/page.html").unwrap().status, 403);
+}
+
+#[test]
+fn what_an_operator_denies_holds_where_detectors_may_deny_nobody() {
+    let mut site = site();
+    // Everybody here is loopback, and so exempt from detection.
+    site.http = site.http.replacen("api_abuse_deny_loopback on;", "", 1);
+    let mut nginx = site.start();
+    let entry = json!({ "application": "shop", "address": neighbour(1).to_string() });
+    assert_eq!(change(&nginx, "POST", "denylist", &entry).status, 201);
+    let served = |nginx: &Nginx| nginx.client_from(neighbour(1)).get("/page.html").unwrap().status;
+    assert_eq!(served(&nginx), 403);
+    let before = nginx.detecting_pid();
+    nginx.reload();
+    let detects = || nginx.detecting_pid().is_some_and(|pid| Some(pid) != before);
+    assert!(eventually(SOON, detects), "a detector under the new configuration");
+    // It answers when it has lifted what it lifts.
+    let network = json!({ "address": "192.0.2.1" });
+    assert!(eventually(SOON, || change(&nginx, "POST", "allowlist", &network).status < 300));
+    assert_eq!(served(&nginx), 403, "{}", nginx.error_log());
+    // Whom a policy allows nobody denies.
+    let policy = format!("api_abuse_application shop {{ allow {}; }}\n", neighbour(1));
+    nginx.reconfigure(|site| site.http.insert_str(0, &policy));
+    nginx.reload();
+    let lifted = || get(&nginx, "denylist")["total"] == 0;
+    assert!(eventually(SOON, lifted), "{}", nginx.error_log());
+    assert_eq!(served(&nginx), 200);
 }
 
 #[test]
