@@ -13,6 +13,7 @@ use api_abuse_engine::{Action, CidrSet, Policy, Threat};
 use api_abuse_shm::{DenyEntry, DenyKey};
 
 use crate::client::Client;
+use crate::commands::OPERATOR_THREAT;
 use crate::conf::{LocationConf, Mode, Selector};
 use crate::ffi::body::WatchedBody;
 use crate::ffi::conf::ComplexValue;
@@ -265,11 +266,13 @@ fn exception(
 }
 
 /// What an entry means to the request that met it. An application whose circuit breaker is open denies
-/// nobody.
+/// nobody but whom an operator does.
 #[cold]
 fn meet(entry: &DenyEntry, blocking: bool, worker: &Worker) -> (Option<Met>, Verdict) {
     let Some(met) = Met::of(entry) else { return (None, Verdict::Passed) };
-    let enforced = blocking && !zone::is_tripped(&worker.zone, entry.key.application);
+    let by_operator = entry.threat == OPERATOR_THREAT;
+    let tripped = || zone::is_tripped(&worker.zone, entry.key.application);
+    let enforced = blocking && (by_operator || !tripped());
     let verdict = match (Action::from_u8(met.action), enforced) {
         (Some(Action::Throttle), true) => Verdict::Throttled,
         (Some(Action::Throttle), false) => Verdict::ThrottledMonitor,

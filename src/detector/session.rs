@@ -20,6 +20,7 @@ use api_abuse_shm::{
 use zerocopy::{IntoBytes, transmute};
 
 use super::{Detector, exempt, now_ms};
+use crate::commands::OPERATOR_THREAT;
 use crate::ffi::clock;
 use crate::ffi::error_log::Level;
 use crate::history::HOUR_MS;
@@ -228,11 +229,14 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Whether the denylist says already what a decision says again.
+    /// Whether the denylist says already what a decision says again, or an operator has taken it over.
     fn is_enforced(&self, decision: &Decision) -> bool {
         let key = deny_key(decision.application, decision.key);
         let entry = self.denylist.reader().find(&key, now_ms());
-        entry.is_some_and(|entry| entry.incident == decision.incident)
+        let says = |entry: DenyEntry| {
+            entry.incident == decision.incident || entry.threat == OPERATOR_THREAT
+        };
+        entry.is_some_and(says)
     }
 
     /// Says that a denial found no place; what it would say every time, it says once in a while.

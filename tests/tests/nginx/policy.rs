@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use api_abuse_tests::attack::{Attacker, probe};
 use api_abuse_tests::eventually;
+use api_abuse_tests::http::Request;
 use api_abuse_tests::nginx::{Nginx, Site};
 use api_abuse_tests::sites::{attacker, guarded, neighbour};
 
@@ -12,9 +13,9 @@ const SOON: Duration = Duration::from_secs(30);
 
 /// A server with files in block mode, and this policy.
 fn with_policy(policy: &str) -> Site {
-    let mut site = guarded("root html; location /watched/ { api_abuse_mode monitor; }")
-        .file("html/page.html", "page")
-        .file("html/watched/f", "file");
+    let server = "root html; location /watched/ { api_abuse_mode monitor; }
+        location /abuse/ { api_abuse off; api_abuse_console; access_log off; }";
+    let mut site = guarded(server).file("html/page.html", "page").file("html/watched/f", "file");
     site.http = format!("api_abuse_application shop {{ {policy} }}\n{}", site.http);
     site
 }
@@ -148,4 +149,12 @@ fn an_application_whose_budget_is_spent_denies_nobody() {
     let is_tripped = || nginx.metrics().sum("api_abuse_application_state", &tripped) > 0.5;
     assert!(eventually(SOON, is_tripped));
     assert!(eventually(SOON, || nginx.error_log().contains("falls back to monitor")));
+    // The breaker is there for what detectors do, not for what an operator does.
+    let body = format!(r#"{{"application":"shop","address":"{}"}}"#, attacker(1));
+    let deny = Request::post("/abuse/api/denylist", "application/json", body);
+    let made = nginx.client().send(&deny.header("X-API-Abuse", "1")).unwrap();
+    assert_eq!(made.status, 201, "{}", made.text());
+    assert!(is_tripped());
+    let other = nginx.client_from(attacker(1)).get("/page.html").unwrap();
+    assert_eq!(other.status, 403, "who was never convicted, at that address");
 }
