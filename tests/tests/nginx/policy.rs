@@ -111,7 +111,7 @@ fn a_policy_that_nothing_enables_and_one_for_the_value_of_a_variable() {
     let nginx = site.start();
     let mut client = nginx.client_from(neighbour(1));
     let mut status = |shop: &str| {
-        let request = api_abuse_tests::http::Request::get("/page.html").header("X-Shop", shop);
+        let request = Request::get("/page.html").header("X-Shop", shop);
         client.send(&request).unwrap().status
     };
     assert_eq!(["a", "b", "nobody", "off"].map(&mut status), [200, 403, 200, 200]);
