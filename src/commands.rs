@@ -11,8 +11,6 @@ use crate::worker;
 
 /// In the place of a threat: an operator's own denial.
 pub(crate) const OPERATOR_THREAT: u8 = u8::MAX;
-/// Numbers of incidents from here on are those of operators' own denials; nothing explains them.
-pub(crate) const OPERATOR_INCIDENT: u64 = 1 << 63;
 
 /// A command that waits for its answer.
 #[derive(Clone, Copy, Debug)]

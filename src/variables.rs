@@ -3,9 +3,9 @@
 
 use std::borrow::Cow;
 
+use api_abuse_engine::decision::OPERATOR_INCIDENT;
 use api_abuse_engine::record::Verdict;
 
-use crate::commands::OPERATOR_INCIDENT;
 use crate::ffi::request::Request;
 use crate::request_state::RequestState;
 use crate::text;

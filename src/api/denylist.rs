@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use api_abuse_engine::application::OTHERS;
 use api_abuse_engine::{Action, SourceKey, SourceKind};
 use api_abuse_shm::{Command, DenyEntry, DenyKey, Denylist, Outcome};
 use serde_json::{Value, json};
@@ -140,7 +141,9 @@ pub(super) fn post(view: &View, body: &[u8], request: &Request<'_>) -> Result<St
     let network = members.source()?;
     let ttl_ms = members.ttl_ms()?;
     let name = members.application();
-    let Some(application) = view.snapshot.application(name) else {
+    // Nobody's requests are those of all that are one too many.
+    let known = view.snapshot.application(name).filter(|known| known.statistics.key != OTHERS);
+    let Some(application) = known else {
         let detail = format!("There is no application {name:?}: api/status has their names");
         return Err(Problem::new(422, "unknown_application", detail).of("application"));
     };

@@ -91,6 +91,9 @@ pub const ESTABLISHED: u32 = 8;
 /// In [`Incident::considered`]: it was there while the application was learned.
 pub const VETERAN: u32 = 16;
 
+/// Numbers of incidents from here on are those of operators' own denials; nothing explains them.
+pub const OPERATOR_INCIDENT: u64 = 1 << 63;
+
 /// In [`Finding::measure`]: what is normal was learned of this application.
 pub const LEARNED: u32 = 1 << 31;
 

@@ -5,6 +5,7 @@ use crate::approach::Keys;
 use crate::budget::Budget;
 use crate::campaign::Campaigns;
 use crate::conviction;
+use crate::decision::OPERATOR_INCIDENT;
 use crate::detectors::credential_stuffing::Answers;
 use crate::detectors::patterns::Patterns;
 use crate::detectors::vulnerability_scanning::Contact;
@@ -144,7 +145,7 @@ impl<'m> Engine<'m> {
         if head.address == [0; 16] {
             return;
         }
-        if refused && !allowed {
+        if refused && !allowed || head.incident >= OPERATOR_INCIDENT {
             // By the operator, not by what the circuit breaker is there to limit.
             return;
         }

@@ -1,5 +1,6 @@
 //! What operators ask for, done by the lease holder.
 
+use api_abuse_engine::decision::OPERATOR_INCIDENT;
 use api_abuse_engine::source::address_of;
 use api_abuse_engine::{CidrSet, SourceKind};
 use api_abuse_shm::{
@@ -9,7 +10,7 @@ use api_abuse_shm::{
 use super::super::now_ms;
 use super::Session;
 use crate::allowlist;
-use crate::commands::{OPERATOR_INCIDENT, OPERATOR_THREAT};
+use crate::commands::OPERATOR_THREAT;
 use crate::request_state::{deny_key, source_key};
 
 impl Session<'_> {

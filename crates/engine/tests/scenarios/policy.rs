@@ -3,6 +3,7 @@
 
 use crate::world::{Hit, PEOPLE, SEED, World, ask, guess, probe, shop, world_with};
 use api_abuse_engine::application::State;
+use api_abuse_engine::decision::OPERATOR_INCIDENT;
 use api_abuse_engine::fusion::Sensitivity;
 use api_abuse_engine::policy::{Reaction, Repeat, ThreatPolicy};
 use api_abuse_engine::record::Verdict;
@@ -285,6 +286,13 @@ fn denied_records_teach_nothing_but_count_as_clients() {
         let after = world.engine.budget_share(shop()).unwrap();
         assert!(before.denied < 1.0 && (45.0..55.0).contains(&after.denied), "{after:?}");
         assert!((before.others - after.others).abs() < 3.0);
+        // Not whom an operator denies: the breaker has nothing to do with that.
+        for n in 0..500 {
+            let (verdict, incident) = (Verdict::Denied, OPERATOR_INCIDENT | 7);
+            world.send(5, &Hit { verdict, incident, ..probe(0x0f00_0000 + n, n) });
+        }
+        let share = world.engine.budget_share(shop()).unwrap();
+        assert!((45.0..55.0).contains(&share.denied), "{share:?}");
         // What an incident stands behind is the module's own answer, whatever it was called.
         for n in 0..50 {
             world.send(5, &Hit { incident: 7, ..probe(0x0e00_0100, n) });
