@@ -101,7 +101,7 @@ struct Name {
 }
 
 /// The names that mean something.
-const KNOWN: [(&[u8], u8, u32, u8); 18] = [
+const KNOWN: [(&[u8], u8, u32, u8); 21] = [
     (b"host", 1, 0, VALUES),
     (b"connection", 2, 0, VALUES),
     (b"user-agent", 3, VALUE, 0),
@@ -109,6 +109,10 @@ const KNOWN: [(&[u8], u8, u32, u8); 18] = [
     (b"accept-encoding", 5, flags::ACCEPT_ENCODING | VALUE, 2),
     (b"accept", 0, flags::ACCEPT | VALUE, 3),
     (b"authorization", 0, flags::AUTHORIZATION, VALUES),
+    // Keys of interfaces, which show who asks just as well.
+    (b"x-api-key", 0, flags::AUTHORIZATION, VALUES),
+    (b"x-auth-token", 0, flags::AUTHORIZATION, VALUES),
+    (b"x-access-token", 0, flags::AUTHORIZATION, VALUES),
     (b"cookie", 0, flags::COOKIE, VALUES),
     (b"range", 0, flags::CONDITIONAL, VALUES),
     (b"if-match", 0, flags::CONDITIONAL, VALUES),

@@ -139,3 +139,25 @@ fn a_bypass_is_counted_and_neither_judged_nor_denied() {
     let bypassed = || nginx.metrics().sum("api_abuse_requests_total", &[("status", "BYPASSED")]);
     assert!(eventually(SOON, || (bypassed() - 101.0).abs() < 0.5), "{}", bypassed());
 }
+
+/// A till's orders: by the header that interfaces take their keys in, and by none.
+#[test]
+fn a_key_of_an_interface_shows_who_asks() {
+    let server = "location = /orders { proxy_pass http://@other@; }
+        }
+        server { listen @other@; return 201 made;";
+    let nginx = guarded(server).start();
+    let orders = |host: u16, key: &[(&str, &str)]| {
+        let mut client = nginx.client_from(attacker(host));
+        let order = Request::post("/orders", "application/json", "{\"sku\":7}");
+        let order = order.header("User-Agent", "till/2.0").headers(key);
+        (0..40)
+            .take_while(|_| {
+                nginx.let_judge(Duration::from_millis(10));
+                client.send(&order).unwrap().status != 403
+            })
+            .count()
+    };
+    assert_eq!([orders(1, &[("X-Api-Key", "k")]), orders(2, &[("X-Auth-Token", "k")])], [40, 40]);
+    assert!(orders(3, &[("X-Api-Kind", "k")]) < 40);
+}

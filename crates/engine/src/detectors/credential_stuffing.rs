@@ -56,7 +56,9 @@ pub struct State {
     credentials_at: u8,
     /// What the size of the last answer was, a part of its hash.
     answer: u8,
-    padding: [u8; 2],
+    /// 1 when it asked for the form.
+    asked: u8,
+    padding: u8,
 }
 
 impl State {
@@ -135,6 +137,11 @@ const NULL: [f32; 3] = [0.35, 0.20, 0.12];
 const ALTERNATIVES: [f32; 4] = [0.97, 0.90, 0.70, 0.50];
 /// Failures from so many browsers may be those of a household.
 const HOUSEHOLD: u32 = 4;
+/// Failures from which on a source may belong to an attack from many that is on; the same of one that asked
+/// for the form, or for so much else: while others attack, people forget their passwords as they always do.
+const REPEATED: u32 = 2;
+const FORGETFUL: u32 = 7;
+const LOOKED: u32 = 2;
 /// Attempts closer than this are not typed.
 const HURRIED_MS: u64 = 2000;
 /// What a failure weighs while the login fails for people, too, from a source that does nothing else.
@@ -300,6 +307,7 @@ pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
     let state = &mut source.login;
     state.requests = state.requests.saturating_add(1);
     if login == Login::Visit {
+        state.asked |= u8::from(event.record.is(Method::Get));
         return None;
     }
     let now_ms = event.record.head.time_ms;
@@ -334,8 +342,10 @@ pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
         (true, false) => return None,
     };
     state.failures = state.failures.saturating_add(1);
-    // Without success, more than once, and at a time when many are like that.
-    let member = event.facts.member.filter(|_| state.successes == 0 && state.failures >= 2);
+    // Without success, more often than people, and at a time when many are like that.
+    let looked = state.asked != 0 || requests >= state.requests + LOOKED;
+    let least = if looked { FORGETFUL } else { REPEATED };
+    let member = event.facts.member.filter(|_| state.successes == 0 && state.failures >= least);
     if let Some(floor) = member.filter(|_| event.users <= 1) {
         source.walks[Threat::CredentialStuffing as usize].raise(floor);
     }

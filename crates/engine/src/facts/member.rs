@@ -92,6 +92,7 @@ impl Sight {
     fn of(source: &Source, record: &RequestRecord<'_>, attempt: Attempt) -> Option<Self> {
         let only = |others: u32| (others + 1) * 5 >= source.requests * 4;
         let posts = &source.posts;
+        let known = record.has(flags::AUTHORIZATION) || record.head.session != 0;
         match attempt.role {
             Role::Login => {
                 let state = &source.login;
@@ -107,7 +108,6 @@ impl Sight {
                     _ => &posts.contributions,
                 };
                 let count = u32::from(of.count);
-                let known = record.has(flags::AUTHORIZATION) || record.head.session != 0;
                 (is_post(record) && attempt.accepted).then(|| Self {
                     bad: true,
                     cold: only(count) && !known,
@@ -116,7 +116,8 @@ impl Sight {
             }
             Role::Checkout => is_post(record).then(|| Self {
                 bad: posts.reservations.count > 0,
-                cold: posts.is_only_watching(),
+                // Tills, and other companies' orders, show who they are and are given what they ask for.
+                cold: posts.is_only_watching() && !(known && attempt.accepted),
                 before: u32::from(posts.reservations.count),
             }),
             _ => None,

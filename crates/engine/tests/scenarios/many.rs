@@ -146,3 +146,64 @@ fn a_pool_of_scalpers_is_told_from_the_crowd() {
         assert_eq!(convicted(world, [198, 51, 100]), 0);
     });
 }
+
+/// Somebody new comes, looks at a page or has the login among the bookmarks, and finds the password in the
+/// end.
+fn forgets(world: &mut World<'_>, network: [u8; 3], n: u32, cold: bool, fails: u32) {
+    let [a, b, c] = network;
+    let who = |hit: Hit| Hit { address: [a, b, c, n as u8], ..person(n, hit) };
+    if !cold {
+        world.send(300, &who(get(0, "/", 200)));
+        world.send(30, &who(get(0, "/static/app.js", 200)));
+    }
+    world.send(300, &who(get(0, "/login", 200)));
+    for k in 0..fails {
+        world.send(4000, &who(post(0, "/login", 401, 20 + k * 5 % 7)));
+    }
+    world.send(4000, &Hit { flags: flags::SETS_COOKIE, ..who(post(0, "/login", 302, 29)) });
+}
+
+/// While an attack is on, others have trouble with their passwords as they always had. They are no members.
+#[test]
+fn who_forgets_a_password_while_an_attack_is_on_is_no_member() {
+    for (cold, fails) in [(false, 3), (false, 6), (true, 3), (true, 5)] {
+        world(|world| {
+            for n in 0..1500 {
+                log_in(world, n, true);
+                if n % 25 == 24 {
+                    forgets(world, [100, 64, 6], n / 25, cold, fails);
+                }
+            }
+            for n in 0..1500u32 {
+                log_in(world, n, true);
+                if n % 4 == 0 {
+                    world.send(100, &member(n / 4, 50, post(0, "/login", 401, 20 + n % 11)));
+                }
+                if n % 25 == 24 {
+                    forgets(world, [100, 64, 7], n / 25, cold, fails);
+                }
+            }
+            let (hurt, caught) = (convicted(world, [100, 64, 7]), convicted(world, [203, 0, 113]));
+            assert_eq!((hurt, convicted(world, [198, 51, 100])), (0, 0), "{cold} {fails}");
+            // Where as many people fail five times in a row, fewer stand out.
+            assert!(caught >= if cold { 5 } else { 45 }, "{cold} {fails}: {caught}");
+        });
+    }
+}
+
+/// A chain of shops has new tills, which do nothing but order, while the shop is short of something.
+#[test]
+fn new_tills_are_no_pool_of_scalpers() {
+    world(|world| {
+        for n in 0..400 {
+            world.send(700, &person(n, get(0, "/products/7.html", 200)));
+            world.send(900, &person(n, json(post(0, "/cart", 200, 24))));
+        }
+        for n in 0..900u32 {
+            let till = Hit { user_agent: "till/2", ..member(n, 12, post(0, "/orders", 201, 40)) };
+            let flags = flags::JSON | flags::AUTHORIZATION;
+            world.send(300, &Hit { flags, credential: u64::from(n % 12) + 7, ..till });
+        }
+        assert!(world.decisions.is_empty(), "{:?}", world.decisions);
+    });
+}
