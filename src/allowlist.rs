@@ -9,21 +9,22 @@ use api_abuse_shm::{AllowEntry, Allowlist};
 /// again only when that word has changed.
 pub(crate) struct RunTimeAllowlist {
     list: Allowlist<'static>,
+    /// The word when the list was read.
     seen: Cell<u64>,
-    /// Whether there is any network.
-    any: Cell<bool>,
+    /// The word that says that nobody is let through, as far as that is known: none when somebody is.
+    nobody: Cell<u64>,
     networks: RefCell<CidrSet>,
 }
 
 impl RunTimeAllowlist {
     pub(crate) fn new(list: Allowlist<'static>) -> Self {
-        Self { list, seen: Cell::new(0), any: Cell::new(false), networks: RefCell::default() }
+        Self { list, seen: Cell::new(0), nobody: Cell::new(0), networks: RefCell::default() }
     }
 
     /// Whether there may be any network.
     #[inline]
     pub(crate) fn may_hold(&self) -> bool {
-        self.list.changes() != self.seen.get() || self.any.get()
+        self.list.changes() != self.nobody.get()
     }
 
     /// Whether an address (IPv4 mapped) is let through.
@@ -33,7 +34,7 @@ impl RunTimeAllowlist {
         if changes != self.seen.get() {
             self.read_again(changes);
         }
-        self.any.get() && self.networks.borrow().contains(address)
+        self.may_hold() && self.networks.borrow().contains(address)
     }
 
     #[cold]
@@ -41,7 +42,8 @@ impl RunTimeAllowlist {
         // While an entry is being written, what was known before holds.
         if let Some(entries) = self.list.entries() {
             let networks = networks(&entries);
-            self.any.set(!networks.is_empty());
+            // No list is changed so often.
+            self.nobody.set(if networks.is_empty() { changes } else { u64::MAX });
             self.networks.replace(networks);
             self.seen.set(changes);
         }

@@ -9,7 +9,8 @@
 use api_abuse_engine::hash::{Seed, combine};
 use api_abuse_engine::record::{flags, words::Answer};
 
-use crate::ffi::headers::{Header, Headers, name_hash};
+use crate::ffi::headers::{Header, name_hash};
+use crate::ffi::request::Request;
 use crate::text::starts_with;
 
 /// The client of a request, in two registers.
@@ -34,24 +35,34 @@ impl Fingerprints {
         Self { seed, nothing: seed.table_of([&[]; 3]) }
     }
 
-    /// The hash of what was sent of three values.
-    fn hash(&self, [user_agent, language, encoding, _]: [Option<&Header>; VALUES as usize]) -> u64 {
+    /// The client that sent these values.
+    #[inline(never)]
+    fn of_values(
+        &self,
+        order: u64,
+        [user_agent, language, encoding, accepted]: &[Option<&Header>; VALUES as usize],
+        mut facts: u64,
+    ) -> Client {
         let values = [user_agent, language, encoding];
-        self.seed.table_of(values.map(|value| value.map_or(&[][..], Header::value)))
+        let hash = self.seed.table_of(values.map(|value| value.map_or(&[][..], Header::value)));
+        if accepted.is_some_and(|accepted| names_html(accepted.value())) {
+            facts |= Answer::said(flags::ACCEPTS_HTML);
+        }
+        Client { fingerprint: fingerprint(order, hash), facts }
     }
 }
 
-impl Client {
-    /// Reads the headers of a request, all of them once.
+impl Request<'_> {
+    /// The client, by all of the headers, which are read once.
     // On its own, so that its loop has the registers.
     #[inline(never)]
-    pub(crate) fn of(headers: Headers<'_>, fingerprints: &Fingerprints) -> Self {
+    pub(crate) fn client(&self, fingerprints: &Fingerprints) -> Client {
         let (mut header_count, mut found) = (0, 0);
         // One digit of four bits for each header of the fingerprint, in the order in which they
         // came. A client that repeats them pushes the first ones out, and is still itself.
         let mut order = 0_u64;
         let mut values = [None; VALUES as usize];
-        for part in headers {
+        for part in self.headers_in() {
             header_count += part.len();
             for header in part {
                 let hash = header.hash();
@@ -66,19 +77,19 @@ impl Client {
                 }
             }
         }
-        let mut flags = found & !VALUE;
-        let mut hash = fingerprints.nothing;
-        if found & VALUE != 0 {
-            hash = fingerprints.hash(values);
-            let [.., accepted] = values;
-            if accepted.is_some_and(|accepted| names_html(accepted.value())) {
-                flags |= flags::ACCEPTS_HTML;
-            }
-        }
-        let fingerprint = if order == 0 { 0 } else { combine(order, hash).max(1) };
         let header_count = u16::try_from(header_count).unwrap_or(u16::MAX);
-        Self { fingerprint, facts: Answer { flags, status: 0, header_count }.into() }
+        let facts = Answer { flags: found & !VALUE, status: 0, header_count }.into();
+        if found & VALUE != 0 {
+            return fingerprints.of_values(order, &values, facts);
+        }
+        Client { fingerprint: fingerprint(order, fingerprints.nothing), facts }
     }
+}
+
+/// Of the order of headers, and the hash of values.
+#[inline]
+fn fingerprint(order: u64, hash: u64) -> u64 {
+    if order == 0 { 0 } else { combine(order, hash).max(1) }
 }
 
 /// Marks a name whose value is looked at; no flag of a record.
@@ -128,23 +139,29 @@ const KNOWN: [(&[u8], u8, u32, u8); 21] = [
 
 /// Entries of the table of names: a power of two.
 const PLACES: usize = 64;
-/// The multiplier that gives each known name a place of its own.
-const MULTIPLIER: usize = multiplier();
+/// The multiplier that gives each known name a place of its own. So small that it is a part of the
+/// instruction.
+const MULTIPLIER: u32 = multiplier();
 static NAMES: [Name; PLACES] = table();
+
+/// Half of the hash is enough to tell the known names apart.
+#[inline]
+const fn scattered(hash: usize, multiplier: u32) -> usize {
+    ((hash as u32).wrapping_mul(multiplier) >> (u32::BITS - PLACES.trailing_zeros())) as usize
+}
 
 #[inline]
 const fn place(hash: usize) -> usize {
-    hash.wrapping_mul(MULTIPLIER) >> (usize::BITS - PLACES.trailing_zeros())
+    scattered(hash, MULTIPLIER)
 }
 
 /// Looks for [`MULTIPLIER`]: found when the crate is compiled, or it is not compiled.
-const fn multiplier() -> usize {
-    let mut candidate: usize = 0x9e37_79b1;
+const fn multiplier() -> u32 {
+    let mut candidate: u32 = 0x9e37_79b1;
     loop {
         let (mut taken, mut at, mut apart) = (0_u64, 0, true);
         while at < KNOWN.len() {
-            let hash = name_hash(KNOWN[at].0).wrapping_mul(candidate);
-            let bit = 1 << (hash >> (usize::BITS - PLACES.trailing_zeros()));
+            let bit = 1 << scattered(name_hash(KNOWN[at].0), candidate);
             apart = apart && taken & bit == 0;
             taken |= bit;
             at += 1;
@@ -152,7 +169,7 @@ const fn multiplier() -> usize {
         if apart {
             return candidate;
         }
-        candidate = candidate.wrapping_mul(0x5851_f42d).wrapping_add(0x1_4057_b7ef) | 1;
+        candidate = candidate.wrapping_mul(0x5851_f42d).wrapping_add(0x4057_b7ef) | 1;
     }
 }
 

@@ -19,12 +19,12 @@ pub(crate) struct Pending(Ticket);
 /// Hands in a command. `None` when too many are under way, a text of it is too long, or this process
 /// answers no requests.
 pub(crate) fn submit(command: &Command) -> Option<Pending> {
-    let pending = |worker: &mut worker::Worker| {
+    let pending = |worker: &worker::Worker| {
         let ticket = worker.zone.submit(process::pid(), command)?;
         worker.ring();
         Some(Pending(ticket))
     };
-    worker::with_mut(pending).flatten()
+    worker::with(pending).flatten()
 }
 
 impl Pending {

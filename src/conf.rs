@@ -6,6 +6,7 @@ use std::rc::Rc;
 use api_abuse_engine::hash::Seed;
 use api_abuse_engine::identity::Fields;
 use api_abuse_engine::outcome::Outcomes;
+use api_abuse_engine::record::{Verdict, words::Kinds};
 use api_abuse_engine::role::Role;
 use api_abuse_engine::{CidrSet, Policy};
 
@@ -42,6 +43,8 @@ pub(crate) struct MainConf {
     pub(crate) variable_modes: Modes,
     /// Where the first application was enabled.
     pub(crate) enabled_at: Option<String>,
+    /// Where each request has room for what the module remembers of it: a byte of NGINX's array.
+    pub(crate) place: usize,
     /// Set when NGINX has mapped the zone; workers inherit it.
     ready: OnceCell<Ready>,
 }
@@ -139,6 +142,10 @@ pub(crate) struct LocationConf {
     pub(crate) says_more: bool,
     /// The application, where it has a name and nothing is asked for or excepted but at run time.
     pub(crate) plain: Option<Rc<Application>>,
+    /// As in [`MainConf`].
+    pub(crate) place: usize,
+    /// What the record of a request that passed says of verdict and mode, as a word.
+    pub(crate) passed: u64,
 }
 
 /// `api_abuse_identity`.
@@ -301,6 +308,8 @@ impl LocationConf {
         inherit(&mut self.identity, around.identity.as_ref());
         self.asks_more = self.session.is_some() || self.fingerprint.is_some();
         self.says_more = self.identity.is_some() || self.endpoint.is_some();
+        let blocking = u8::from(self.mode() == Mode::Block);
+        self.passed = Kinds { verdict: Verdict::Passed as u8, blocking, ..Kinds::NONE }.into();
         // By now the whole configuration was read, policies too.
         let plain = !self.asks_more && self.bypass.is_none() && self.identity.is_none();
         self.plain = match self.selector().filter(|_| plain) {
@@ -315,6 +324,11 @@ impl LocationConf {
     pub(crate) fn selector(&self) -> Option<&Selector> {
         let off = self.mode() == Mode::Off;
         self.application.as_ref().filter(|selector| !off && !matches!(selector, Selector::Off))
+    }
+
+    /// The key of the application in [`Self::plain`]; 0 where there is none.
+    pub(crate) fn plain_key(&self) -> u64 {
+        self.plain.as_ref().map_or(0, |application| application.key())
     }
 
     pub(crate) fn mode(&self) -> Mode {

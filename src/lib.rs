@@ -5,7 +5,8 @@
 //! 1. **ACCESS** ([`phases::access`]). At its first pass through a location with `api_abuse`, a
 //!    request is given a [`request_state::RequestState`]: application, address, [`client`],
 //!    and the entry of the denylist that it meets, if any. No lock is taken, nobody is waited for;
-//!    two look-ups read two words each. In `block` mode a denied request ends here.
+//!    one word says that nobody of its network is denied, otherwise look-ups read two words each. In
+//!    `block` mode a denied request ends here.
 //!    What NGINX answers before that phase, `return` for example, a filter of response headers
 //!    ([`phases::answer`]) judges when the answer is about to be sent.
 //! 2. NGINX serves the request, however many internal redirects that takes. The state survives them.

@@ -3,6 +3,8 @@
 
 use ngx::ffi::{NGX_HTTP_MODULE, ngx_command_t, ngx_http_module_t, ngx_module_t, ngx_uint_t};
 
+use core::sync::atomic::{AtomicUsize, Ordering};
+
 use crate::directives::DIRECTIVES;
 use crate::ffi::{conf, process};
 
@@ -47,11 +49,21 @@ pub(crate) static mut ngx_http_api_abuse_module: ngx_module_t = ngx_module_t {
     ..ngx_module_t::default()
 };
 
-/// Where NGINX keeps this module's part of a request's contexts and of the configuration.
+/// A copy of what NGINX writes into the module: other libraries may see that, so it takes two reads.
+static CONTEXT_INDEX: AtomicUsize = AtomicUsize::new(0);
+
+/// Where NGINX keeps this module's part of the configuration.
+#[inline]
 pub(crate) fn context_index() -> usize {
-    // SAFETY: written while the configuration that loads the module is read, on the same thread
-    // and before any use.
-    unsafe { (&raw const ngx_http_api_abuse_module.ctx_index).read() }
+    CONTEXT_INDEX.load(Ordering::Relaxed)
+}
+
+/// Takes in where that is. It is the same for all configurations of a process.
+pub(crate) fn note_context_index() {
+    // SAFETY: written before any part of the configuration that loads the module is made, on the same
+    // thread.
+    let index = unsafe { (&raw const ngx_http_api_abuse_module.ctx_index).read() };
+    CONTEXT_INDEX.store(index, Ordering::Relaxed);
 }
 
 /// What `load_module` looks for: the modules of this library, their names, and before which others

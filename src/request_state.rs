@@ -17,7 +17,7 @@ use crate::commands::OPERATOR_THREAT;
 use crate::conf::{LocationConf, Mode, Selector};
 use crate::ffi::body::WatchedBody;
 use crate::ffi::conf::ComplexValue;
-use crate::ffi::remembered::{KeptText, Location};
+use crate::ffi::remembered::{KeptText, Location, Plain};
 use crate::ffi::request::Request;
 use crate::worker::Worker;
 use crate::zone;
@@ -73,14 +73,13 @@ impl RequestState {
         let conf = request.location_conf();
         let Named { key, variable_name, policy } = application(request, conf, worker)?;
         let address = request.address();
-        let mut client = Client::of(request.headers_in(), &worker.fingerprints);
+        let mut client = request.client(&worker.fingerprints);
         let mut session = 0;
         if conf.asks_more {
             (client, session) = ask(request, conf, client, worker.seed);
         }
         if is_early(request) {
-            let early = Answer { flags: flags::EARLY, status: 0, header_count: 0 };
-            client.facts |= u64::from(early);
+            client.facts |= Answer::said(flags::EARLY);
         }
         let blocking = conf.mode() == Mode::Block;
         let (mut verdict, mut met) = (Verdict::Passed, None);
@@ -123,30 +122,11 @@ impl RequestState {
         })
     }
 
-    /// As [`Self::judge_here`], of a request that nothing is to be done about: of most of them. `None` when
-    /// that takes a closer look. So short because all of it is known when the place is written to.
-    #[inline(always)]
-    #[allow(clippy::inline_always, reason = "the access phase builds the state where it stays")]
-    pub(crate) fn judge_plain(request: &Request<'_>, worker: &Worker) -> Option<Self> {
-        let conf = request.location_conf();
-        let application = conf.plain.as_ref()?.key();
-        let (address, network) = request.address()?;
-        if is_early(request) || worker.allows_some() {
-            return None;
-        }
-        let client = Client::of(request.headers_in(), &worker.fingerprints);
-        let key = |kind: SourceKind, discriminator| DenyKey {
-            application,
-            kind: kind as u8,
-            network,
-            discriminator,
-        };
-        let keys = [key(SourceKind::Client, client.fingerprint), key(SourceKind::Address, 0)];
-        if worker.may_deny(&keys) {
-            return None;
-        }
-        Some(Self {
-            application,
+    /// The state of a request that nothing was to be done about.
+    pub(crate) fn of_plain(plain: &Plain<'_>) -> Self {
+        let Plain { conf, address, client } = *plain;
+        Self {
+            application: conf.plain_key(),
             variable_name: None,
             address,
             client,
@@ -156,7 +136,7 @@ impl RequestState {
             verdict: Verdict::Passed,
             blocking: conf.mode() == Mode::Block,
             met: None,
-        })
+        }
     }
 
     /// The same, for who seldom asks.
@@ -219,6 +199,24 @@ impl RequestState {
         let kind = self.met.map_or(SourceKind::Client, |met| met.kind);
         (self.address != [0; 16]).then(|| self.source_of(kind))
     }
+}
+
+/// The address of a request that nothing is to be done about, as [`RequestState::judge_here`] would find:
+/// of most of them. `None` when that takes a closer look.
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "on the path of every request")]
+pub(crate) fn plain_address(
+    request: &Request<'_>,
+    conf: &LocationConf,
+    worker: &Worker,
+) -> Option<[u8; 16]> {
+    let is_plain = conf.plain.is_some();
+    // What was redirected internally may be an early error.
+    if !is_plain || !request.was_located() || request.is_internal() || worker.allows_some() {
+        return None;
+    }
+    let (address, network) = request.address()?;
+    (!worker.may_deny(network)).then_some(address)
 }
 
 /// Asks for the session, and for what else tells clients apart.

@@ -33,9 +33,8 @@ fn state(request: &Request<'_>) -> Option<RequestState> {
     if !request.is_main() || !request.main_conf().in_use() {
         return None;
     }
-    let judged = request.state().copied();
-    judged.or_else(|| {
-        let judged = worker::of(request, |worker| RequestState::judge(request, worker)).flatten();
+    request.state().or_else(|| {
+        let judged = RequestState::judge(request, worker::of(request)?);
         judged.map(RequestState::not_enforced)
     })
 }

@@ -2,14 +2,14 @@
 //!
 //! All of it belongs to the main thread, on which NGINX calls everything: hooks, phases and timers.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use api_abuse_engine::hash::Seed;
 use api_abuse_engine::record::RECORD_WORDS;
 use api_abuse_engine::{ApplicationConfig, Config};
-use api_abuse_shm::{DenyEntry, DenyKey, Denylist, Producer, Rate, Room, Zone};
+use api_abuse_shm::{DenyEntry, DenyKey, Denylist, Message, Producer, Rate, Zone};
 
 use crate::allowlist::RunTimeAllowlist;
 use crate::background::{self, Background};
@@ -31,7 +31,9 @@ const JOIN_BEFORE_UNMAP: Duration = Duration::from_secs(5);
 /// What a throttled source may do: a request a second, and five at once.
 const THROTTLE: Rate = Rate { interval_ms: 1000, burst: 5 };
 
-static WORKER: MainThread<RefCell<Option<Worker>>> = MainThread::new(RefCell::new(None));
+/// The worker of this process. One that was stopped stays where it was, because it may be looked at even
+/// then: some hundred bytes for each configuration of an NGINX without a master process.
+static WORKER: MainThread<Cell<Option<&'static Worker>>> = MainThread::new(Cell::new(None));
 
 /// What a process that answers requests has.
 pub(crate) struct Worker {
@@ -43,7 +45,7 @@ pub(crate) struct Worker {
     doorbell: Doorbell,
     /// `None` when all lanes were taken.
     lane: Option<Producer<'static>>,
-    duty: Duty,
+    duty: RefCell<Duty>,
 }
 
 /// What a worker does beside requests.
@@ -63,6 +65,11 @@ enum Duty {
     Leave,
 }
 
+/// Words of a record in a lane, and its header.
+pub(crate) const MESSAGE_WORDS: usize = RECORD_WORDS + 1;
+/// A record that is being written.
+type Record<'l> = Message<'l, MESSAGE_WORDS>;
+
 /// How often a worker looks for those of the configuration before.
 const AWAIT_MS: u64 = 50;
 /// A lane that is full is that of a detector that is gone, when that has not been seen for so long.
@@ -70,24 +77,13 @@ const LOST_MS: u64 = 1_000;
 
 /// Looks at the worker; `None` in a process that is none, or has no zone, and on another thread.
 pub(crate) fn with<T>(look: impl FnOnce(&Worker) -> T) -> Option<T> {
-    WORKER.get()?.try_borrow().ok()?.as_ref().map(look)
+    WORKER.get()?.get().map(look)
 }
 
-/// As [`with`], to change it.
-pub(crate) fn with_mut<T>(change: impl FnOnce(&mut Worker) -> T) -> Option<T> {
-    WORKER.get()?.try_borrow_mut().ok()?.as_mut().map(change)
-}
-
-/// As [`with`], for who handles a request.
+/// The worker, for who handles a request.
 #[inline]
-pub(crate) fn of<T>(request: &Request<'_>, look: impl FnOnce(&Worker) -> T) -> Option<T> {
-    WORKER.of(request).try_borrow().ok()?.as_ref().map(look)
-}
-
-/// As [`of`], to change it.
-#[inline]
-pub(crate) fn of_mut<T>(request: &Request<'_>, change: impl FnOnce(&mut Worker) -> T) -> Option<T> {
-    WORKER.of(request).try_borrow_mut().ok()?.as_mut().map(change)
+pub(crate) fn of<'r>(request: &'r Request<'_>) -> Option<&'r Worker> {
+    WORKER.of(request).get()
 }
 
 /// Starts the module's part of this worker. Without an application there is nothing to start.
@@ -95,7 +91,7 @@ pub(crate) fn start(conf: &MainConf, log: Log<'_>) {
     if let Some(ready) = conf.ready().filter(|_| conf.in_use()) {
         let worker = Worker::new(conf, &ready, log);
         if let Some(slot) = WORKER.get() {
-            slot.replace(Some(worker));
+            slot.set(Some(Box::leak(Box::new(worker))));
         }
     }
 }
@@ -106,7 +102,7 @@ pub(crate) fn stop() {
 }
 
 fn stop_within(bound: Duration) -> bool {
-    match WORKER.get().and_then(RefCell::take) {
+    match WORKER.get().and_then(Cell::take) {
         Some(worker) => worker.stop(bound),
         None => true,
     }
@@ -129,7 +125,7 @@ pub(crate) fn configuration_replaced(configuration: Option<(&MainConf, Log<'_>)>
 /// Has this worker detect, if no other one does any more and no record has come since: for who looks at
 /// what is detected.
 pub(crate) fn see_to_detection() {
-    with_mut(Worker::ring);
+    with(Worker::ring);
 }
 
 /// Counts a panic that [`crate::ffi::guard::guarded`] turned into "pass".
@@ -164,7 +160,7 @@ impl Worker {
             allowlist: RunTimeAllowlist::new(zone.allowlist()),
             doorbell: ready.shared.doorbell,
             lane,
-            duty,
+            duty: RefCell::new(duty),
         }
     }
 
@@ -175,30 +171,44 @@ impl Worker {
         self.denylist.find_first(keys, clock::cached_ms())
     }
 
-    /// Whether one of these keys may have a live entry; if not, none has.
+    /// Whether somebody of this network may be denied; if not, nobody is.
     #[inline(always)]
     #[allow(clippy::inline_always, reason = "on the path of every request")]
-    pub(crate) fn may_deny<const N: usize>(&self, keys: &[DenyKey; N]) -> bool {
-        self.denylist.may_hold(keys)
+    pub(crate) fn may_deny(&self, network: u64) -> bool {
+        self.denylist.may_concern(network)
     }
 
-    /// Hands a record, which `write` puts where it will lie, to the detector. A lane that is full
-    /// counts what it drops.
-    #[inline]
-    pub(crate) fn push(&mut self, write: impl FnOnce(Room<'_, RECORD_WORDS>, Seed) -> usize) {
-        let Some(lane) = &mut self.lane else {
+    /// Room for a record where it will lie; `None` when there is none. A lane that is full counts what it
+    /// drops.
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "on the path of every request")]
+    pub(crate) fn record(&self) -> Option<Record<'_>> {
+        let record = self.lane.as_ref().and_then(Producer::room);
+        if record.is_none() {
+            self.drop_record();
+        }
+        record
+    }
+
+    /// Hands a record of so many words to the detector.
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "on the path of every request")]
+    pub(crate) fn push(&self, record: Record<'_>, words: usize) {
+        if record.push(words) && self.doorbell.ring() {
+            self.detect(false);
+        }
+    }
+
+    #[cold]
+    fn drop_record(&self) {
+        if self.lane.is_none() {
             self.zone.counters().no_lane.fetch_add(1, Ordering::Relaxed);
-            return;
-        };
-        let taken = lane.write(|room| write(room, self.seed));
-        let alone = if taken { self.doorbell.ring() } else { self.is_lost() };
-        if alone {
-            self.detect(!taken);
+        } else if self.is_lost() {
+            self.detect(true);
         }
     }
 
     /// Whether the detector has not been seen for long.
-    #[cold]
     fn is_lost(&self) -> bool {
         let counters = self.zone.counters();
         let seen_ms = counters.detector_heartbeat_ms.load(Ordering::Relaxed);
@@ -210,14 +220,14 @@ impl Worker {
     /// Starts to detect, if this worker is the one that is to; with `urge`, in any case. The lease sees to it
     /// that nobody else does then.
     #[cold]
-    fn detect(&mut self, urge: bool) {
-        let idle = matches!(self.duty, Duty::Serve | Duty::Await(_)) && !process::leaving();
-        if !idle || !(self.zone.lease().stand() || urge) {
+    fn detect(&self, urge: bool) {
+        let waits = matches!(&*self.duty.borrow(), Duty::Serve | Duty::Await(_));
+        if !waits || process::leaving() || !(self.zone.lease().stand() || urge) {
             return;
         }
         let running = process::running().and_then(|(conf, log)| Some((conf, conf.ready()?, log)));
         if let Some((conf, ready, log)) = running {
-            self.duty = Duty::detect(conf, &ready, log);
+            self.duty.replace(Duty::detect(conf, &ready, log));
         }
     }
 
@@ -240,18 +250,22 @@ impl Worker {
     }
 
     /// Wakes the detector.
-    pub(crate) fn ring(&mut self) {
+    pub(crate) fn ring(&self) {
         if self.doorbell.ring() {
             self.detect(false);
         }
     }
 
     /// Ends the threads; whether they ended within `bound`. The lane is free afterwards.
-    fn stop(self, bound: Duration) -> bool {
-        match self.duty {
+    fn stop(&self, bound: Duration) -> bool {
+        let ended = match self.duty.replace(Duty::Leave) {
             Duty::Detect(background, _) => background.stop(bound),
             _ => true,
+        };
+        if let Some(lane) = &self.lane {
+            lane.release();
         }
+        ended
     }
 }
 
@@ -265,7 +279,7 @@ impl Duty {
 /// Called by the timer of a worker that detects.
 fn write_lines() {
     with(|worker| {
-        if let Duty::Detect(background, _) = &worker.duty {
+        if let Duty::Detect(background, _) = &*worker.duty.borrow() {
             background.write_lines();
         }
     });
@@ -273,13 +287,13 @@ fn write_lines() {
 
 /// Called by the timer of a worker that waits for those of the configuration before.
 fn look_for_detector() {
-    with_mut(|worker| {
+    with(|worker| {
         worker.detect(false);
         let awaited = process::running().and_then(|(conf, _)| conf.ready());
         let taken = worker.zone.lease().acquisitions();
         let served = awaited.is_none_or(|ready| ready.acquisitions != taken) || process::leaving();
-        if served && matches!(worker.duty, Duty::Await(_)) {
-            worker.duty = Duty::Serve;
+        if served && matches!(&*worker.duty.borrow(), Duty::Await(_)) {
+            worker.duty.replace(Duty::Serve);
         }
     });
 }

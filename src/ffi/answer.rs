@@ -54,14 +54,8 @@ impl Request<'_> {
 
 unsafe extern "C" fn filter_header(r: *mut ngx_http_request_t) -> ngx_int_t {
     // SAFETY: NGINX hands in a live request.
-    let request = unsafe { Request::from_raw(r) };
-    if !request.is_known() {
-        if let Outcome::Deny(denial) = guarded(Outcome::Pass, || answer::handle(&request)) {
-            request.answer_only(denial.status);
-            if denial.status == CLOSE {
-                return Status::NGX_ERROR.into();
-            }
-        }
+    if unsafe { !Request::from_raw(r).is_known() && is_closed(r) } {
+        return Status::NGX_ERROR.into();
     }
     // SAFETY: written by register on this thread.
     match unsafe { NEXT } {
@@ -69,4 +63,20 @@ unsafe extern "C" fn filter_header(r: *mut ngx_http_request_t) -> ngx_int_t {
         Some(next) => unsafe { next(r) },
         None => Status::NGX_OK.into(),
     }
+}
+
+/// Has a request judged that nobody judged yet. Whether its connection is to be closed without an answer.
+///
+/// # Safety
+///
+/// `r` must be a live request.
+#[inline(never)]
+unsafe fn is_closed(r: *mut ngx_http_request_t) -> bool {
+    // SAFETY: the caller's promise.
+    let request = unsafe { Request::from_raw(r) };
+    let Outcome::Deny(denial) = guarded(Outcome::Pass, || answer::handle(&request)) else {
+        return false;
+    };
+    request.answer_only(denial.status);
+    denial.status == CLOSE
 }

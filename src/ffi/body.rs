@@ -15,6 +15,7 @@ use ngx::ffi::{
 };
 
 use crate::ffi::guard::guarded;
+use crate::ffi::remembered::Known;
 use crate::ffi::request::Request;
 
 /// The filter behind ours, as of the configuration that was read last. NGINX's filters of a process are
@@ -71,7 +72,7 @@ unsafe extern "C" fn filter_body(r: *mut ngx_http_request_t, chain: *mut ngx_cha
 ///
 /// `chain` must be NULL or a valid chain.
 unsafe fn look(request: &Request<'_>, chain: *const ngx_chain_t) {
-    let Some(state) = request.state().filter(|_| request.is_main()) else { return };
+    let Some(Known::Closer(state)) = request.known().filter(|_| request.is_main()) else { return };
     let Some(body) = state.body else { return };
     let Some(identity) = &state.location.conf(request).identity else { return };
     // SAFETY: made by watch_body; nobody else holds a reference to it.

@@ -16,7 +16,7 @@ use crate::ffi::directive::Refusal;
 use crate::ffi::error_log::{Level, Log};
 use crate::ffi::guard::guarded;
 use crate::ffi::request::bytes;
-use crate::ffi::{content, phase, realip, variable};
+use crate::ffi::{content, phase, realip, remembered, variable};
 use crate::{conf, module};
 
 /// The configuration while NGINX reads it.
@@ -213,6 +213,8 @@ impl Cycle {
 }
 
 pub(crate) unsafe extern "C" fn create_main(cf: *mut ngx_conf_t) -> *mut c_void {
+    // The first thing that is asked for of each configuration.
+    module::note_context_index();
     // SAFETY: the caller is NGINX, which says so of `cf`.
     guarded(ptr::null_mut(), || unsafe { create::<MainConf>(cf) })
 }
@@ -246,6 +248,7 @@ pub(crate) unsafe extern "C" fn merge_location(
         let (parent, child) =
             unsafe { (&*parent.cast::<LocationConf>(), &mut *child.cast::<LocationConf>()) };
         child.inherit(parent);
+        child.place = conf.main().place;
         let around = conf.has_locations();
         conf.main().note_location(child, around);
         NGX_CONF_OK
@@ -256,8 +259,14 @@ pub(crate) unsafe extern "C" fn merge_location(
 pub(crate) unsafe extern "C" fn preconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
     guarded(Status::NGX_ERROR.into(), || {
         // SAFETY: NGINX hands in the configuration that it is about to read.
-        let added = variable::register(&unsafe { Conf::from_raw(cf) });
-        if added { Status::NGX_OK.into() } else { Status::NGX_ERROR.into() }
+        let mut conf = unsafe { Conf::from_raw(cf) };
+        let place = remembered::reserve(&conf).filter(|_| variable::register(&conf));
+        place
+            .map_or(Status::NGX_ERROR, |place| {
+                conf.main().place = place;
+                Status::NGX_OK
+            })
+            .into()
     })
 }
 

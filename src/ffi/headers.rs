@@ -43,10 +43,10 @@ impl<'r> Iterator for Headers<'r> {
 /// `part` must be empty or a part of a list of headers, none of which changes while it is borrowed.
 #[inline]
 unsafe fn part(part: &ngx_list_part_t) -> &[Header] {
-    if part.nelts == 0 || part.elts.is_null() {
+    if part.nelts == 0 {
         return &[];
     }
-    // SAFETY: the caller's promise; a header is nothing but an element.
+    // SAFETY: the caller's promise; a header is nothing but an element. What is not empty is somewhere.
     unsafe { slice::from_raw_parts(part.elts.cast(), part.nelts) }
 }
 
@@ -55,6 +55,12 @@ impl Header {
     #[inline]
     pub(crate) fn hash(&self) -> usize {
         self.0.hash
+    }
+
+    /// Length of the name.
+    #[inline]
+    pub(crate) fn name_len(&self) -> usize {
+        self.0.key.len
     }
 
     /// Whether this is its name, in any case of letters.

@@ -1,5 +1,7 @@
 //! The phases of a request in which the module takes part.
 
+use core::num::NonZero;
+
 use ngx::core::Status;
 use ngx::ffi::{
     ngx_array_push, ngx_http_conf_ctx_t, ngx_http_core_main_conf_t, ngx_http_core_module,
@@ -41,18 +43,20 @@ pub(super) fn register(conf: &Conf<'_>) -> bool {
 }
 
 unsafe extern "C" fn access_handler(r: *mut ngx_http_request_t) -> ngx_int_t {
-    // SAFETY: NGINX hands in a live request and waits for the answer.
-    let request = unsafe { Request::from_raw(r) };
-    match guarded(Outcome::Pass, || access::handle(&request)) {
-        Outcome::Pass => Status::NGX_DECLINED.into(),
-        // A 403 that this handler returned could be forgotten: `satisfy any` goes on to ask the
-        // other access modules. So the request ends here, as the phase engine would end it, and
-        // NGX_DONE tells the engine to leave it alone. Nothing may touch it from here on.
-        Outcome::Deny(denial) => {
-            request.finalize(denial.status);
-            Status::NGX_DONE.into()
+    let denied = guarded(None, || {
+        // SAFETY: NGINX hands in a live request and waits for the answer.
+        match access::handle(&unsafe { Request::from_raw(r) }) {
+            Outcome::Pass => None,
+            Outcome::Deny(denial) => NonZero::new(denial.status),
         }
-    }
+    });
+    let Some(status) = denied else { return Status::NGX_DECLINED.into() };
+    // A 403 that this handler returned could be forgotten: `satisfy any` goes on to ask the other access
+    // modules. So the request ends here, as the phase engine would end it, and NGX_DONE tells the engine
+    // to leave it alone. Nothing may touch it from here on.
+    // SAFETY: as above.
+    unsafe { Request::from_raw(r) }.finalize(status.get());
+    Status::NGX_DONE.into()
 }
 
 unsafe extern "C" fn log_handler(r: *mut ngx_http_request_t) -> ngx_int_t {

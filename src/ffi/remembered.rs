@@ -1,85 +1,197 @@
 //! What the module remembers of a request.
+//!
+//! NGINX makes an array for the values of variables with each request, all zero, and keeps it through
+//! internal redirects, which clear the contexts of modules. Some places of that array are the module's
+//! own: of variables whose names nobody can write, and which are never evaluated. So remembering takes no
+//! memory and no cleanup of its own.
 
-use core::ffi::c_void;
+use core::marker::PhantomData;
 use core::ptr::NonNull;
 
-use ngx::ffi::{NGX_ALIGNMENT, ngx_pool_cleanup_t, ngx_str_t};
+use ngx::core::Status;
+use ngx::ffi::{
+    NGX_ALIGNMENT, NGX_HTTP_VAR_NOHASH, ngx_http_add_variable, ngx_http_get_variable_index,
+    ngx_http_request_t, ngx_int_t, ngx_str_t, ngx_uint_t, ngx_variable_value_t,
+};
 
+use crate::client::Client;
 use crate::conf::LocationConf;
+use crate::ffi::conf::Conf;
 use crate::ffi::request::{Request, bytes};
-use crate::module;
 use crate::request_state::RequestState;
 
-/// A request's state, and the cleanup of its pool by which it is found again.
+/// A request that nothing was to be done about, or where the state of one lies that was looked at closer.
 #[derive(Clone, Copy)]
-struct Remembered {
-    cleanup: ngx_pool_cleanup_t,
-    state: RequestState,
+#[repr(C)]
+pub(crate) struct Remembered {
+    /// The location that it was judged by; NULL, as all of it, before that.
+    location: Option<Location>,
+    closer: Option<NonNull<RequestState>>,
+    address: [u8; 16],
+    client: Client,
 }
 
-const _: () = assert!(align_of::<Remembered>() <= NGX_ALIGNMENT);
-const _: () = assert!(!core::mem::needs_drop::<Remembered>());
+/// One of the values that NGINX makes for each request.
+type Value = ngx_variable_value_t;
+
+/// How many of them are the module's own.
+const VALUES: usize = size_of::<Remembered>() / size_of::<Value>();
+const _: () = assert!(size_of::<Remembered>() == VALUES * size_of::<Value>());
+const _: () = assert!(align_of::<Remembered>() <= align_of::<Value>());
+const _: () = assert!(align_of::<RequestState>() <= NGX_ALIGNMENT);
+const _: () = assert!(!core::mem::needs_drop::<RequestState>());
+
+/// Their names. A space ends a variable's name wherever it can be written.
+const NAMES: [&str; 3] = ["api_abuse state 1", "api_abuse state 2", "api_abuse state 3"];
+const _: () = assert!(NAMES.len() == VALUES);
+
+/// What the module knows of a request.
+pub(crate) enum Known<'r> {
+    Plain(Plain<'r>),
+    Closer(&'r RequestState),
+}
+
+/// A request that nothing was to be done about.
+#[derive(Clone, Copy)]
+pub(crate) struct Plain<'r> {
+    /// What holds where it was judged.
+    pub(crate) conf: &'r LocationConf,
+    pub(crate) address: [u8; 16],
+    pub(crate) client: Client,
+}
+
+/// Has NGINX make room in each request of the configuration that is about to be read; at which byte of the
+/// array it is, or `None` when there is no memory.
+pub(super) fn reserve(conf: &Conf<'_>) -> Option<usize> {
+    let mut first = None;
+    for (at, name) in NAMES.iter().enumerate() {
+        let mut name = ngx_str_t { len: name.len(), data: name.as_ptr().cast_mut() };
+        // SAFETY: NGINX copies the name, without changing it because it is lower case, and hands out a
+        // variable in the configuration's pool.
+        let index = unsafe {
+            let flags = NGX_HTTP_VAR_NOHASH as ngx_uint_t;
+            ngx_http_add_variable(conf.as_ptr(), &raw mut name, flags).as_mut()?.get_handler =
+                Some(never);
+            ngx_http_get_variable_index(conf.as_ptr(), &raw mut name)
+        };
+        let index = usize::try_from(index).ok()?;
+        // One behind the other.
+        if *first.get_or_insert(index) + at != index {
+            return None;
+        }
+    }
+    first.map(|first| first * size_of::<Value>())
+}
+
+/// NGINX wants to know how to evaluate a variable. This one has no value.
+unsafe extern "C" fn never(_: *mut ngx_http_request_t, _: *mut Value, _: usize) -> ngx_int_t {
+    Status::NGX_ERROR.into()
+}
 
 impl Request<'_> {
-    /// Whether the module remembers the request, and no redirect cleared its context since.
+    /// Where the module remembers the request, of which `conf` holds.
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "on the path of every request")]
+    fn place(&self, conf: &LocationConf) -> Place<'_> {
+        // SAFETY: the array has a value for each variable of the request's configuration; ours begin
+        // where `reserve` said when that was read.
+        let place = unsafe { NonNull::new_unchecked(self.raw().variables.byte_add(conf.place)) };
+        Place { place: place.cast(), life: PhantomData }
+    }
+
+    /// Where the module is to remember a request that is in this location, and that it does not know yet.
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "on the path of every request")]
+    pub(crate) fn unknown(&self, conf: &LocationConf) -> Option<Place<'_>> {
+        let place = self.place(conf);
+        place.get().location.is_none().then_some(place)
+    }
+
+    /// Whether the module remembers the request.
     #[inline]
     pub(crate) fn is_known(&self) -> bool {
-        // SAFETY: as in state().
-        unsafe { !(*self.raw().ctx.add(module::context_index())).is_null() }
+        self.unknown(self.location_conf()).is_none()
     }
 
     /// What the module remembers of the request.
-    pub(crate) fn state(&self) -> Option<&RequestState> {
-        // SAFETY: the request's contexts have a slot for every http module; ours holds NULL or what
-        // remember() put there. Nobody changes it after that.
-        let context = unsafe { *self.raw().ctx.add(module::context_index()) };
-        if !context.is_null() {
-            // SAFETY: see above.
-            return unsafe { context.cast::<RequestState>().as_ref() };
-        }
-        // An internal redirect cleared the contexts, but not the pool's cleanups.
-        let redirected = self.is_internal() || self.raw().filter_finalize() != 0;
-        redirected.then(|| self.state_from_cleanup()).flatten()
+    #[inline]
+    pub(crate) fn known(&self) -> Option<Known<'_>> {
+        let Remembered { location, closer, address, client } =
+            self.place(self.location_conf()).get();
+        let location = (*location)?;
+        Some(match closer {
+            // SAFETY: `remember` put it into the request's pool.
+            Some(state) => Known::Closer(unsafe { state.as_ref() }),
+            None => Known::Plain(Plain {
+                conf: location.conf(self),
+                address: *address,
+                client: *client,
+            }),
+        })
     }
 
-    fn state_from_cleanup(&self) -> Option<&RequestState> {
-        let ours = forget_state as unsafe extern "C" fn(*mut c_void) as usize;
-        // SAFETY: the pool's list of cleanups ends with NULL. Those with our handler were made by
-        // remember().
-        unsafe {
-            let mut cleanup = (*self.raw().pool).cleanup;
-            while let Some(entry) = cleanup.as_ref() {
-                if entry.handler.map(|handler| handler as usize) == Some(ours) {
-                    return entry.data.cast::<RequestState>().as_ref();
-                }
-                cleanup = entry.next;
-            }
-        }
-        None
+    /// The same, as one state.
+    pub(crate) fn state(&self) -> Option<RequestState> {
+        Some(match self.known()? {
+            Known::Plain(plain) => RequestState::of_plain(&plain),
+            Known::Closer(state) => *state,
+        })
     }
 
     /// Remembers `state` until the request is freed, through internal redirects. Once for each
     /// request; does nothing when there is no memory.
-    #[inline(always)]
-    #[allow(clippy::inline_always, reason = "so that the state is built where it stays")]
     pub(crate) fn remember(&self, state: RequestState) {
-        let Some(place) = NonNull::new(self.pool().alloc_type::<Remembered>()) else { return };
-        let (place, pool) = (place.as_ptr(), self.raw().pool);
-        // SAFETY: new memory of the right size and alignment, in the pool whose list it joins, as
-        // ngx_pool_cleanup_add would do it in two pieces. The contexts have a slot for every module.
+        let Some(kept) = NonNull::new(self.pool().alloc_type::<RequestState>()) else { return };
+        let place = self.place(self.location_conf()).place.as_ptr();
+        // SAFETY: new memory of the right size and alignment; for the other one see Place::get().
         unsafe {
-            let data = (&raw mut (*place).state).cast::<c_void>();
-            let next = (*pool).cleanup;
-            let cleanup = ngx_pool_cleanup_t { handler: Some(forget_state), data, next };
-            place.write(Remembered { cleanup, state });
-            (*pool).cleanup = &raw mut (*place).cleanup;
-            *self.raw().ctx.add(module::context_index()) = data;
+            kept.write(state);
+            (*place).location = Some(state.location);
+            (*place).closer = Some(kept);
+        }
+    }
+}
+
+/// Where the module remembers a request.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'r> {
+    place: NonNull<Remembered>,
+    life: PhantomData<&'r Remembered>,
+}
+
+impl<'r> Place<'r> {
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "on the path of every request")]
+    fn get(self) -> &'r Remembered {
+        // SAFETY: made by place(): all zero, or what was written there, all of which is valid. It is
+        // written once, while nobody looks at it.
+        unsafe { self.place.as_ref() }
+    }
+
+    /// Remembers, through internal redirects, that nothing is to be done about the request in the
+    /// location where `conf` holds.
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "on the path of every request")]
+    pub(crate) fn remember(
+        self,
+        conf: &LocationConf,
+        address: [u8; 16],
+        client: impl FnOnce() -> Client,
+    ) {
+        let place = self.place.as_ptr();
+        // SAFETY: see get(). It is written before the client is asked for, so that little has to be kept
+        // meanwhile.
+        unsafe {
+            (*place).location = Some(Location::of(conf));
+            (*place).address = address;
+            (*place).client = client();
         }
     }
 }
 
 /// A location that a request was in.
 #[derive(Clone, Copy, Debug)]
+#[repr(transparent)]
 pub(crate) struct Location(NonNull<LocationConf>);
 
 impl Location {
@@ -116,11 +228,4 @@ impl KeptText {
         // SAFETY: made by keep(), in the pool of the request, which lives.
         unsafe { bytes(self.0.as_ref()) }
     }
-}
-
-/// Has nothing to free: it is how the state is found again. It does something of its own, so that
-/// the linker cannot merge it with another function and give both one address.
-unsafe extern "C" fn forget_state(data: *mut c_void) {
-    // SAFETY: the pool hands back what remember() wrote, just before it frees it.
-    unsafe { (*data.cast::<RequestState>()).application = 0 };
 }

@@ -104,7 +104,8 @@ impl Request<'_> {
 
     /// The client's address as NGINX knows it after realip and PROXY protocol: IPv6, or IPv4
     /// mapped; beside it the word for its network, [`network_of`]. `None` for a unix socket.
-    #[inline]
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "on the path of every request")]
     pub(crate) fn address(&self) -> Option<([u8; 16], u64)> {
         // SAFETY: the connection lives as long as its request; sockaddr points to an address of
         // the family that its first field says.
@@ -157,9 +158,8 @@ impl Request<'_> {
     #[inline]
     pub(crate) fn says_more(&self) -> bool {
         let (request, headers) = (self.raw(), &self.raw().headers_in);
-        !(headers.authorization.is_null()
-            && headers.referer.is_null()
-            && request.upstream_states.is_null())
+        let pointers = [headers.authorization.addr(), headers.referer.addr()];
+        pointers[0] | pointers[1] | request.upstream_states.addr() != 0
     }
 
     /// Content-Length of the request, `u32::MAX` when it is chunked.
@@ -263,12 +263,13 @@ impl Request<'_> {
     /// Bytes sent, headers included.
     pub(crate) fn bytes_sent(&self) -> u64 {
         // SAFETY: the connection lives as long as its request.
-        u64::try_from(unsafe { (*self.raw().connection).sent }).unwrap_or(0)
+        unsafe { (*self.raw().connection).sent as u64 }
     }
 
     /// Bytes received, headers included.
     pub(crate) fn bytes_received(&self) -> u32 {
-        u32::try_from(self.raw().request_length.max(0)).unwrap_or(u32::MAX)
+        let length = self.raw().request_length;
+        u32::try_from(length).unwrap_or_else(|_| unusual(length))
     }
 
     /// Milliseconds since the first byte of the request.
@@ -276,8 +277,8 @@ impl Request<'_> {
         let (seconds, ms) = clock::cached_wall();
         let seconds = seconds.wrapping_sub(self.raw().start_sec as u64);
         let passed = seconds.wrapping_mul(1000).wrapping_add(ms);
-        let passed = passed.wrapping_sub(self.raw().start_msec as u64) as i64;
-        u32::try_from(passed.max(0)).unwrap_or(u32::MAX - 1)
+        let passed = passed.wrapping_sub(self.raw().start_msec as u64);
+        u32::try_from(passed).unwrap_or_else(|_| unusual(passed as i64))
     }
 
     /// Milliseconds spent waiting for upstreams; `None` when none was asked.
@@ -290,6 +291,12 @@ impl Request<'_> {
         let total = answered.filter(|time| *time != ngx_msec_t::MAX).sum::<ngx_msec_t>();
         (!states.is_empty()).then(|| u32::try_from(total).unwrap_or(u32::MAX - 1))
     }
+}
+
+/// As much of a number as fits.
+#[cold]
+fn unusual(number: i64) -> u32 {
+    if number < 0 { 0 } else { u32::MAX - 1 }
 }
 
 /// Headers that NGINX finds while it parses.

@@ -5,7 +5,7 @@ use api_abuse_engine::record::Verdict;
 
 use crate::ffi::body::WatchedBody;
 use crate::ffi::request::{KnownHeader, Request};
-use crate::request_state::RequestState;
+use crate::request_state::{RequestState, plain_address};
 use crate::worker::{self, Worker};
 
 /// Status of an answer to a throttled source.
@@ -40,19 +40,15 @@ impl Denial {
 
 /// Judges a request at its first pass through an enabled location. Later passes are those of
 /// internal redirects, the page that says why a request was denied among them: they pass.
-pub(crate) fn handle(request: &Request<'_>) -> Outcome {
-    if !request.is_main() || request.state().is_some() {
-        return Outcome::Pass;
-    }
-    worker::of(request, |worker| judge(request, worker)).unwrap_or(Outcome::Pass)
-}
-
 #[inline(always)]
 #[allow(clippy::inline_always, reason = "on the path of every request")]
-fn judge(request: &Request<'_>, worker: &Worker) -> Outcome {
-    match RequestState::judge_plain(request, worker) {
-        Some(state) => {
-            request.remember(state);
+pub(crate) fn handle(request: &Request<'_>) -> Outcome {
+    let conf = request.location_conf();
+    let place = request.unknown(conf).filter(|_| request.is_main());
+    let (Some(place), Some(worker)) = (place, worker::of(request)) else { return Outcome::Pass };
+    match plain_address(request, conf, worker) {
+        Some(address) => {
+            place.remember(conf, address, || request.client(&worker.fingerprints));
             Outcome::Pass
         }
         None => look_closer(request, worker),

@@ -10,14 +10,14 @@ use crate::worker;
 /// NGINX could not read is answered as ever.
 #[cold]
 pub(crate) fn handle(request: &Request<'_>) -> Outcome {
-    if !request.is_main() || request.state().is_some() || is_early(request) {
+    if !request.is_main() || request.is_known() || is_early(request) {
         return Outcome::Pass;
     }
-    let outcome = worker::of(request, |worker| {
+    let outcome = worker::of(request).and_then(|worker| {
         let state = RequestState::judge(request, worker)?;
         Some(act(request, state, worker))
     });
-    let outcome = outcome.flatten().unwrap_or(Outcome::Pass);
+    let outcome = outcome.unwrap_or(Outcome::Pass);
     if let Outcome::Deny(denial) = outcome {
         request.take_back_answer();
         denial.announce(request);

@@ -13,8 +13,8 @@ use api_abuse_shm::{Counters, DenyEntry, DenyKey, Denylist, DenylistWriter, Inse
 const ENTRIES: [usize; 6] = [0, 1_000, 10_000, 100_000, 500_000, 1_000_000];
 /// Look-ups that are timed at once.
 const LOOKUPS: u64 = 1_000_000;
-/// Bytes for each slot: entry, tag.
-const SLOT_BYTES: usize = 56 + 1;
+/// Bytes for each slot: entry, tag, counts of networks.
+const SLOT_BYTES: usize = 56 + 3;
 /// Slots of a bucket.
 const BUCKET: usize = 8;
 
@@ -26,7 +26,7 @@ struct Table {
 impl Table {
     fn new(buckets: usize) -> Self {
         let words = |n: usize| (0..n).map(|_| AtomicU64::new(0)).collect();
-        let words = [8 + buckets, 56 * buckets].map(words);
+        let words = [8 + 3 * buckets, 56 * buckets].map(words);
         Self { words, counters: Counters::default() }
     }
 

@@ -2,7 +2,8 @@
 //!
 //! Buckets of 8 entries; a key may lie in one of two buckets. In front of the entries lies a dense array
 //! with one word for each bucket, 8 tags of 8 bits (0: no entry), so that a request of somebody who is
-//! not denied reads two words and nothing else.
+//! not denied reads two words and nothing else. One word is enough for a request of a network of which
+//! nobody is denied: small counts say of which networks there are entries at all.
 //!
 //! The entry is the truth and the tag follows it: a writer killed in between leaves a tag without
 //! its entry or the other way round, never a wrong denial, and [`DenylistWriter::repair`] brings
@@ -14,6 +15,7 @@
 mod bucket;
 mod entry;
 mod key;
+mod networks;
 mod room;
 mod writer;
 
@@ -27,15 +29,21 @@ use entry::{Entries, Found, Packed};
 #[cfg(not(loom))]
 pub(crate) use key::{ENTRY_WORDS, fold};
 use key::{Place, Seed, tag_of};
+use networks::Networks;
 
 /// Bytes of an entry.
 #[cfg(not(loom))]
 pub(crate) const ENTRY_BYTES: u64 = entry::SLOT_WORDS as u64 * 8;
-/// Bytes for each entry, its tag included.
+/// Bytes for each entry in front of all entries: its tag, and its share of the counts of networks.
 #[cfg(not(loom))]
-pub(crate) const SLOT_BYTES: u64 = ENTRY_BYTES + 1;
+pub(crate) const FRONT_BYTES: u64 = (FRONT_WORDS_EACH * 8 / BUCKET) as u64;
+/// Bytes for each entry, all told.
+#[cfg(not(loom))]
+pub(crate) const SLOT_BYTES: u64 = ENTRY_BYTES + FRONT_BYTES;
 /// Words in front of the tags: a cache line, whose first word counts the moves.
 pub(crate) const FRONT_WORDS: usize = 8;
+/// Words in front of all entries for each bucket: the tags, the counts of networks.
+const FRONT_WORDS_EACH: usize = 1 + networks::WORDS;
 /// Entries of a bucket: as many as tags fit into a word.
 const BUCKET: usize = 8;
 
@@ -44,35 +52,40 @@ const BUCKET: usize = 8;
 pub struct Denylist<'a> {
     moves: &'a AtomicU64,
     tags: &'a [AtomicU64],
+    networks: Networks<'a>,
     entries: Entries<'a>,
     seed: Seed,
     counters: &'a Counters,
 }
 
 impl<'a> Denylist<'a> {
-    /// A denylist over memory that was zero at first: of `[tags, entries]`, `tags` has 8 words in front
-    /// and then a power of two of words, one for each bucket, `entries` 56 for each bucket. `None` for
-    /// other lengths.
+    /// A denylist over memory that was zero at first: of `[front, entries]`, `front` has 8 words and then
+    /// 3 for each of a power of two of buckets, `entries` 56 for each bucket. `None` for other lengths.
     pub fn over(
         memory: [&'a [AtomicU64]; 2],
         seed: [u64; 2],
         counters: &'a Counters,
     ) -> Option<Self> {
-        let [tags, entries] = memory;
-        let buckets = tags.len().checked_sub(FRONT_WORDS)?;
-        let fits = entries.len() == buckets.checked_mul(BUCKET * entry::SLOT_WORDS)?;
+        let [front, entries] = memory;
+        let words = front.len().checked_sub(FRONT_WORDS)?;
+        let buckets = words / FRONT_WORDS_EACH;
+        let fits = words == buckets * FRONT_WORDS_EACH
+            && entries.len() == buckets.checked_mul(BUCKET * entry::SLOT_WORDS)?;
         (fits && buckets.is_power_of_two()).then(|| Self::of(memory, seed, counters))
     }
 
     /// The denylist of a zone, whose geometry was checked.
     pub(crate) fn of(
-        [tags, entries]: [&'a [AtomicU64]; 2],
+        [front, entries]: [&'a [AtomicU64]; 2],
         seed: [u64; 2],
         counters: &'a Counters,
     ) -> Self {
-        let (front, tags) = tags.split_at(FRONT_WORDS);
+        let (front, words) = front.split_at(FRONT_WORDS);
+        let (tags, cells) = words.split_at(words.len() / FRONT_WORDS_EACH);
         let entries = Entries::over(entries);
-        Self { moves: &front[0], tags, entries, seed: Seed::new(seed), counters }
+        let seed = Seed::new(seed);
+        let networks = Networks::over(cells, seed.of_networks());
+        Self { moves: &front[0], tags, networks, entries, seed, counters }
     }
 
     /// Entries that fit.
@@ -85,7 +98,13 @@ impl<'a> Denylist<'a> {
     /// an entry.
     #[inline]
     pub fn find(&self, key: &DenyKey, now_ms: u64) -> Option<DenyEntry> {
-        self.find_first(&[*key], now_ms)
+        let moves = self.moves.load(Ordering::Acquire);
+        let found = self.locate(key, &self.seed.place(key, self.tags.len()));
+        // Behind acquiring loads of whatever was seen gone.
+        if found.is_none() && self.moves.load(Ordering::Relaxed) != moves {
+            return self.look(&[*key], now_ms);
+        }
+        found.map(|(_, entry)| entry).filter(|entry| entry.is_live(now_ms))
     }
 
     /// As [`Self::find`], of the first of these keys that has such an entry.
@@ -96,6 +115,13 @@ impl<'a> Denylist<'a> {
         now_ms: u64,
     ) -> Option<DenyEntry> {
         if self.may_hold(keys) { self.look(keys, now_ms) } else { None }
+    }
+
+    /// Whether any entry may be of this network, whatever its application and kind; if not, none is.
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "asked by every request, in few instructions")]
+    pub fn may_concern(&self, network: u64) -> bool {
+        self.networks.may_hold(network)
     }
 
     /// Whether one of these keys may have an entry; if not, none has.

@@ -14,12 +14,17 @@
 //! ```
 //!
 //! Head and tail count words since the zone was made and never wrap in practice (2^64 words).
+//!
+//! A message that is written where it will lie is one straight piece: where the ring ends before there
+//! is room for it, a header without a message says that the rest of the lap is skipped.
 
 mod consumer;
 mod room;
 
 pub use consumer::{Batch, Consumer};
 pub use room::Room;
+
+use core::cell::Cell;
 
 use crate::sync::{AtomicU64, Edge, Ordering, add_own, release};
 
@@ -38,6 +43,9 @@ const OWNER: usize = 16;
 
 /// Mixed into every message header, so that zeros are no header.
 const MARK: u32 = 0x5ca1_ab1e;
+
+/// The length in a header behind which the rest of the lap is skipped: no message is so long.
+const SKIP: u32 = u32::MAX;
 
 /// The header of a message of `len` words at `position`. The position makes a leftover of an
 /// earlier lap recognisable.
@@ -66,6 +74,12 @@ impl<'a> Lane<'a> {
 
     fn value(&self, index: usize) -> u64 {
         self.word(index).load(Ordering::Relaxed)
+    }
+
+    /// Words from `position` to the end of its lap.
+    fn lap_left(&self, position: u64) -> u64 {
+        let size = self.ring.len() as u64;
+        size - (position & (size - 1))
     }
 
     /// The two straight pieces of the ring that hold `len` words from `position` on. `len` is at
@@ -172,7 +186,13 @@ impl<'a> Lanes<'a> {
         })?;
         let tail = lane.value(TAIL);
         let head = lane.word(HEAD).load(Ordering::Acquire);
-        Some(Producer { lane, pid, tail, head, limit: 0 })
+        Some(Producer {
+            lane,
+            pid,
+            tail: Cell::new(tail),
+            head: Cell::new(head),
+            limit: Cell::new(0),
+        })
     }
 
     /// The consuming side. The caller sees to it that there is one at a time, in any process.
@@ -198,30 +218,54 @@ impl<'a> Lanes<'a> {
     }
 }
 
-/// The pushing side of one lane, held by the process that claimed it. Dropping it frees the lane.
+/// A message that is being written.
+#[derive(Debug)]
+pub struct Message<'p, const N: usize> {
+    /// Where its words lie.
+    pub room: Room<'p, N>,
+    producer: &'p Producer<'p>,
+}
+
+impl<const N: usize> Message<'_, N> {
+    /// Pushes the first `len` words, all of which were set. `false` for none or more than there is room
+    /// for.
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "for each record, in few instructions")]
+    pub fn push(self, len: usize) -> bool {
+        let fits = (1..N).contains(&len);
+        if fits {
+            self.producer.publish(self.room.header(), len);
+        }
+        fits
+    }
+}
+
+/// The pushing side of one lane, held by one thread of the process that claimed it. Dropping it frees
+/// the lane.
 #[derive(Debug)]
 pub struct Producer<'a> {
     lane: Lane<'a>,
     pid: u64,
     /// The published tail: nobody else moves it.
-    tail: u64,
+    tail: Cell<u64>,
     /// The head when last looked at; the true one is never behind it.
-    head: u64,
-    /// Up to here the ring is free, as far as that head tells; 0: not known.
-    limit: u64,
+    head: Cell<u64>,
+    /// Up to here the ring is free and straight, as far as that head tells; 0: not known.
+    limit: Cell<u64>,
 }
 
 impl Producer<'_> {
     /// Pushes one message. `false` when it does not fit, which is counted: the lane is full, or the
     /// message is empty or longer than the ring less one word.
-    pub fn push(&mut self, words: &[u64]) -> bool {
+    pub fn push(&self, words: &[u64]) -> bool {
         let fits = self.has_room(words.len() as u64 + MESSAGE_HEADER_WORDS);
         if !fits || words.is_empty() {
             add_own(self.lane.word(DROPPED), 1);
             return false;
         }
-        let [header, _] = self.lane.pieces(self.tail, 1);
-        let [before, after] = self.lane.pieces(self.tail + MESSAGE_HEADER_WORDS, words.len());
+        let tail = self.tail.get();
+        let [header, _] = self.lane.pieces(tail, 1);
+        let [before, after] = self.lane.pieces(tail + MESSAGE_HEADER_WORDS, words.len());
         for (to, word) in before.iter().chain(after).zip(words) {
             to.store(*word, Ordering::Relaxed);
         }
@@ -231,92 +275,90 @@ impl Producer<'_> {
         true
     }
 
-    /// Pushes a message of at most `N` words that `write` puts where it will lie, from its first word
-    /// on without a gap; it returns how many there are. `false` when `N` words do not fit, which is
-    /// counted, or when it says none or more than there is room for.
-    #[inline]
-    pub fn write<const N: usize>(&mut self, write: impl FnOnce(Room<'_, N>) -> usize) -> bool {
-        let need = N as u64 + MESSAGE_HEADER_WORDS;
-        if self.tail + need > self.limit {
-            if !self.has_room(need) {
-                add_own(self.lane.word(DROPPED), 1);
-                return false;
-            }
-            self.set_limit();
+    /// Room for a message where it will lie: for fewer than `N` words. `None` when `N` words do not fit,
+    /// which is counted. There is one such message at a time; one that is not pushed was never there.
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "for each record, in few instructions")]
+    pub fn room<const N: usize>(&self) -> Option<Message<'_, N>> {
+        let mut tail = self.tail.get();
+        if tail + N as u64 > self.limit.get() {
+            tail = self.make_room(N as u64)?;
         }
-        let start = self.tail as usize & (self.lane.ring.len() - 1);
-        let place = self.lane.ring.get(start..start + 1 + N).and_then(|place| place.split_first());
-        let here = place.and_then(|(header, rest)| Some((header, rest.first_chunk::<N>()?)));
-        // Near the end of the ring it is written elsewhere, and copied.
-        let elsewhere: [AtomicU64; N];
-        let to = if let Some((_, to)) = here {
-            to
-        } else {
-            elsewhere = core::array::from_fn(|_| AtomicU64::new(0));
-            &elsewhere
-        };
-        let len = write(Room::new(to));
-        if len == 0 || len > N {
-            return false;
-        }
-        match here {
-            Some((header, _)) => {
-                self.publish(header, len);
-                true
-            }
-            None => self.copy(&to[..len]),
-        }
+        // A ring is shorter than 2^32 words; so the compiler sees that this does not overflow.
+        let start = tail as u32 as usize & (self.lane.ring.len() - 1);
+        let place = self.lane.ring.get(..start + N)?.last_chunk::<N>()?;
+        Some(Message { room: Room::new(place), producer: self })
     }
 
-    #[cold]
-    fn copy(&mut self, words: &[AtomicU64]) -> bool {
-        let words: Vec<u64> = words.iter().map(|word| word.load(Ordering::Relaxed)).collect();
-        self.push(&words)
-    }
-
-    /// Shows the consumer a message that was written behind its header.
+    /// Shows the consumer a message that was written behind its header, at the tail.
     #[inline]
-    fn publish(&mut self, header: &AtomicU64, len: usize) {
-        header.store(message_header(len as u32, self.tail), Ordering::Relaxed);
-        self.tail += len as u64 + MESSAGE_HEADER_WORDS;
-        self.lane.word(TAIL).store(self.tail, release(Edge::LaneTail));
+    fn publish(&self, header: &AtomicU64, len: usize) {
+        let tail = self.tail.get();
+        header.store(message_header(len as u32, tail), Ordering::Relaxed);
+        self.move_tail(tail + len as u64 + MESSAGE_HEADER_WORDS);
         add_own(self.lane.word(PUSHED), 1);
     }
 
-    /// Remembers how far the tail may go before somebody has to look again.
+    #[inline]
+    fn move_tail(&self, tail: u64) {
+        self.tail.set(tail);
+        self.lane.word(TAIL).store(tail, release(Edge::LaneTail));
+    }
+
+    /// Where `need` words are free in one piece, if need be on the next lap. What finds no room is
+    /// counted.
     #[cold]
-    fn set_limit(&mut self) {
-        self.limit = self.head.saturating_add(self.lane.ring.len() as u64);
+    fn make_room(&self, need: u64) -> Option<u64> {
+        let size = self.lane.ring.len() as u64;
+        let left = self.lane.lap_left(self.tail.get());
+        let fits = need <= size && (need <= left || self.skip(left)) && self.has_room(need);
+        if !fits {
+            add_own(self.lane.word(DROPPED), 1);
+            return None;
+        }
+        let tail = self.tail.get();
+        let lap_end = tail + self.lane.lap_left(tail);
+        self.limit.set(lap_end.min(self.head.get().saturating_add(size)));
+        Some(tail)
+    }
+
+    /// Skips the rest of this lap; whether it was free.
+    fn skip(&self, left: u64) -> bool {
+        let free = self.has_room(left);
+        let tail = self.tail.get();
+        if let (true, [Some(header), _]) = (free, self.lane.pieces(tail, 1).map(<[_]>::first)) {
+            header.store(message_header(SKIP, tail), Ordering::Relaxed);
+            self.move_tail(tail + left);
+        }
+        free
     }
 
     /// Whether `need` words fit. Looks at the shared head only when the known one is too old.
-    #[inline]
-    fn has_room(&mut self, need: u64) -> bool {
+    fn has_room(&self, need: u64) -> bool {
         let size = self.lane.ring.len() as u64;
         // A head beyond the tail is corrupt; the difference is then huge: full.
-        let fits = |head: u64| self.tail.wrapping_sub(head).saturating_add(need) <= size;
-        if fits(self.head) {
+        let fits = |head: u64| self.tail.get().wrapping_sub(head).saturating_add(need) <= size;
+        if fits(self.head.get()) {
             return true;
         }
         // Acquire: the consumer has copied what lay before the head.
         let head = self.lane.word(HEAD).load(Ordering::Acquire);
-        let room = fits(head);
-        self.head = head;
-        room
+        self.head.set(head);
+        fits(head)
     }
 
-    /// Frees the lane for the next worker.
-    pub fn release(self) {
-        drop(self);
+    /// Frees the lane for the next worker. Nothing may be pushed afterwards.
+    pub fn release(&self) {
+        let owner = self.lane.word(OWNER);
+        // Not ours any more when somebody took this process for dead.
+        let freed = release(Edge::LaneOwner);
+        let _ = owner.compare_exchange(self.pid, 0, freed, Ordering::Relaxed);
     }
 }
 
 impl Drop for Producer<'_> {
     fn drop(&mut self) {
-        let owner = self.lane.word(OWNER);
-        // Not ours any more when somebody took this process for dead.
-        let freed = release(Edge::LaneOwner);
-        let _ = owner.compare_exchange(self.pid, 0, freed, Ordering::Relaxed);
+        self.release();
     }
 }
 

@@ -122,7 +122,7 @@ impl Geometry {
     ///
     /// Every table first gets its minimum: 4 lanes for each worker of at least 8 of the longest
     /// messages, 1,024 denials, 64 incidents, all applications, `engine_min_bytes`. Of what is
-    /// left, 3/16 go to the lanes (up to 1 MiB each), 5/16 to the denylist (57 bytes an entry),
+    /// left, 3/16 go to the lanes (up to 1 MiB each), 5/16 to the denylist (59 bytes an entry),
     /// 1/16 to incidents; lanes and denylist are rounded down to a power of two, and the engine
     /// takes the rest, at least 7/16.
     ///
@@ -259,7 +259,7 @@ impl Layout {
             lease: region(LEASE_BYTES),
             counters: region(COUNTERS_BYTES),
             lanes: region(u64::from(geometry.lanes) * lane),
-            tags: region(denylist::FRONT_WORDS as u64 * 8 + entries),
+            tags: region(denylist::FRONT_WORDS as u64 * 8 + entries * denylist::FRONT_BYTES),
             entries: region(entries * denylist::ENTRY_BYTES),
             incidents: region(slots(geometry.incident_slots, geometry.incident_words) * 8),
             applications: region(slots(geometry.application_slots, geometry.application_words) * 8),

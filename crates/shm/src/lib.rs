@@ -36,7 +36,7 @@
 //! let zone = unsafe { Zone::create(base, len, &geometry, [1, 2]) }?;
 //!
 //! // In a worker:
-//! let mut producer = zone.claim_lane(std::process::id()).ok_or("no lane")?;
+//! let producer = zone.claim_lane(std::process::id()).ok_or("no lane")?;
 //! producer.push(&[1, 2, 3]);
 //!
 //! // In the one thread that detects:
@@ -94,7 +94,7 @@ pub use counters::{
 pub use denylist::{
     CERTAIN, DenyEntry, DenyKey, Denylist, DenylistWriter, Inserted, Rate, Repaired,
 };
-pub use lane::{Batch, Consumer, LaneTotals, Lanes, Producer, Room};
+pub use lane::{Batch, Consumer, LaneTotals, Lanes, Message, Producer, Room};
 #[cfg(not(loom))]
 pub use saved::{Lists, SavedError};
 pub use slots::{Slots, SlotsWriter};

@@ -200,7 +200,7 @@ mod tests {
         let opened = reopened(&made, usize::MAX).unwrap();
         assert_eq!((opened.geometry(), opened.seed()), (GEOMETRY, [5, 6]));
 
-        let mut producer = opened.claim_lane(std::process::id()).unwrap();
+        let producer = opened.claim_lane(std::process::id()).unwrap();
         assert!(producer.push(&[1, 2, 3]));
         let mut lease = made.lease().try_acquire(0).unwrap().unwrap();
         let mut writers = lease.split();

@@ -74,7 +74,7 @@ fn push_and_drain() {
         batch.messages().map(|m| m[0]).collect::<Vec<_>>()
     };
     let consumer = thread::spawn(move || [drain(&shared, 1), drain(&shared, 2)].concat());
-    let mut producer = lanes(&memory).claim(1, ALL_ALIVE).unwrap();
+    let producer = lanes(&memory).claim(1, ALL_ALIVE).unwrap();
     let pushed = [1, 2, 3].iter().filter(|i| producer.push(&[**i; 3])).count();
     let mut seen = consumer.join().unwrap();
     seen.extend(drain(&memory, 9));
@@ -84,11 +84,40 @@ fn push_and_drain() {
     assert_eq!((totals.garbage, totals.pushed + totals.dropped), (0, 3));
 }
 
+/// A producer writes messages in place, and skips the end of the ring, while the consumer drains.
+fn write_and_drain() {
+    let memory = memory(Lanes::stride(LANE_WORDS));
+    let shared = memory.clone();
+    let drain = |memory: &[AtomicU64], max: usize| {
+        let mut batch = Batch::default();
+        lanes(memory).consumer().drain(&mut batch, max);
+        assert!(batch.messages().all(|m| m == [m[0]; 2]), "half a message");
+        batch.messages().map(|m| m[0]).collect::<Vec<_>>()
+    };
+    let producer = lanes(&memory).claim(1, ALL_ALIVE).unwrap();
+    assert!(producer.push(&[9; 2]) && producer.push(&[9; 2]));
+    assert_eq!(drain(&memory, 9), [9, 9]);
+    let consumer = thread::spawn(move || drain(&shared, 2));
+    let write = |word: u64| {
+        producer.room::<3>().is_some_and(|message| {
+            message.room.set(0, word);
+            message.room.set(1, word);
+            message.push(2)
+        })
+    };
+    let pushed = [1, 2].into_iter().filter(|word| write(*word)).count();
+    let mut seen = consumer.join().unwrap();
+    seen.extend(drain(&memory, 9));
+    assert_eq!(seen.len(), pushed, "each message once");
+    assert!(seen.is_sorted(), "in order");
+    assert_eq!(lanes(&memory).totals().garbage, 0);
+}
+
 /// Two workers want the only lane; who comes after the other goes on where it stopped.
 fn claim_and_hand_over() {
     let memory = memory(Lanes::stride(LANE_WORDS));
     let work = |memory: &[AtomicU64], pid: u32| {
-        let Some(mut producer) = lanes(memory).claim(pid, ALL_ALIVE) else { return 0 };
+        let Some(producer) = lanes(memory).claim(pid, ALL_ALIVE) else { return 0 };
         assert!(producer.push(&[pid.into(), pid.into()]));
         producer.release();
         1
@@ -146,7 +175,7 @@ struct Table {
 impl Table {
     fn new(buckets: usize) -> Self {
         let words = |n: usize| (0..n).map(|_| AtomicU64::new(0)).collect();
-        let [tags, entries] = [8 + buckets, 56 * buckets].map(words);
+        let [tags, entries] = [8 + 3 * buckets, 56 * buckets].map(words);
         Self { tags, entries, counters: Counters::default() }
     }
 
@@ -190,7 +219,9 @@ fn look_up_during_a_move(back: bool) {
     assert!(!back || writer.move_over(&entry(0).key));
     let shared = table.clone();
     let reader = thread::spawn(move || {
-        let found = shared.list().find(&entry(0).key, 0);
+        let list = shared.list();
+        assert!(list.may_concern(entry(0).key.network), "passed over");
+        let found = list.find(&entry(0).key, 0);
         assert_eq!(found, Some(entry(10)), "missed, or half of an entry");
     });
     assert!(writer.move_over(&entry(0).key));
@@ -204,6 +235,7 @@ static FOUND: StdAtomicU64 = StdAtomicU64::new(0);
 #[test]
 fn lane_messages_are_whole_and_in_order() {
     holds("lane push and drain", 3, push_and_drain);
+    holds("lane write and drain", 3, write_and_drain);
 }
 
 #[test]
@@ -249,6 +281,7 @@ fn a_relaxed_count_of_moves_is_noticed() {
 #[test]
 fn a_relaxed_tail_is_noticed() {
     needs(Edge::LaneTail, 3, push_and_drain);
+    needs(Edge::LaneTail, 3, write_and_drain);
 }
 
 #[test]

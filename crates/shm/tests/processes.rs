@@ -124,7 +124,7 @@ fn victim() {
 }
 
 fn produce(zone: &Zone) {
-    let mut producer = zone.claim_lane(std::process::id()).unwrap();
+    let producer = zone.claim_lane(std::process::id()).unwrap();
     let pid = u64::from(std::process::id());
     for i in 0.. {
         let message = message(pid, i);

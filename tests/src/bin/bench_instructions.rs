@@ -90,7 +90,7 @@ const SUBJECTS: [Subject; 8] = [
         location: "api_abuse shop; api_abuse_mode block;",
         headers: &[],
         by: By::Serving,
-        bound: Some(770.0),
+        bound: Some(575.0),
     },
     Subject {
         name: "the same, and it detects",

@@ -33,6 +33,8 @@ const WRONG: &[(&str, &[&str])] = &[
         &["\"api_abuse\" directive"],
     ),
     ("$api_abuse shop;", &["api_abuse_zone"]),
+    // What the module remembers of a request lies among the values of variables: nobody may set those.
+    ("$set \"$api_abuse state 1\" x;", &["the duplicate \"api_abuse state 1\" variable"]),
     // The mode.
     ("@api_abuse_mode sometimes;", &["invalid value \"sometimes\""]),
     (

@@ -76,7 +76,7 @@ pub struct Answer {
 }
 
 /// What is one of a few.
-#[derive(Clone, Copy, Debug, Default, IntoBytes, Immutable)]
+#[derive(Clone, Copy, Debug, IntoBytes, Immutable)]
 #[allow(missing_docs, reason = "the fields of RecordHead")]
 #[repr(C)]
 pub struct Kinds {
@@ -86,6 +86,20 @@ pub struct Kinds {
     pub blocking: u8,
     pub role: u8,
     pub reserved: [u8; 3],
+}
+
+impl Answer {
+    /// Flags alone.
+    #[inline]
+    pub fn said(flags: u32) -> u64 {
+        Self { flags, status: 0, header_count: 0 }.into()
+    }
+}
+
+impl Kinds {
+    /// All of them zero: the first one of each.
+    pub const NONE: Self =
+        Self { method: 0, protocol: 0, verdict: 0, blocking: 0, role: 0, reserved: [0; 3] };
 }
 
 impl From<Answer> for u64 {

@@ -117,23 +117,34 @@ impl<'a> Entries<'a> {
     #[inline]
     pub(super) fn read(&self, index: usize) -> Found {
         let Some(slot) = self.slot(index) else { return Found::Empty };
+        // No loop where there is nearly always nothing to wait for: the processor then looks further ahead.
+        Self::try_read(slot).unwrap_or_else(|| Self::read_again(slot))
+    }
+
+    /// `None` when the slot is being written.
+    #[inline]
+    fn try_read(slot: &[AtomicU64; SLOT_WORDS]) -> Option<Found> {
         let [head, ..] = slot;
-        for _ in 0..READ_ATTEMPTS {
-            let before = head.load(Ordering::Acquire);
-            if before & SEQUENCE == 0 {
-                return Found::Empty;
-            }
-            if before & 1 == 0 {
-                let mut words = [before & !SEQUENCE; SLOT_WORDS];
-                for (to, word) in words.iter_mut().zip(slot).skip(1) {
-                    *to = word.load(Ordering::Relaxed);
-                }
-                fence(Ordering::Acquire);
-                if head.load(Ordering::Relaxed) == before {
-                    return Found::Whole(Packed(words));
-                }
-            }
+        let before = head.load(Ordering::Acquire);
+        if before & SEQUENCE == 0 {
+            return Some(Found::Empty);
+        }
+        let mut words = [before & !SEQUENCE; SLOT_WORDS];
+        for (to, word) in words.iter_mut().zip(slot).skip(1) {
+            *to = word.load(Ordering::Relaxed);
+        }
+        fence(Ordering::Acquire);
+        let whole = before & 1 == 0 && head.load(Ordering::Relaxed) == before;
+        whole.then_some(Found::Whole(Packed(words)))
+    }
+
+    #[cold]
+    fn read_again(slot: &[AtomicU64; SLOT_WORDS]) -> Found {
+        for _ in 1..READ_ATTEMPTS {
             core::hint::spin_loop();
+            if let Some(found) = Self::try_read(slot) {
+                return found;
+            }
         }
         Found::Torn
     }

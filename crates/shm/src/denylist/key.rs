@@ -131,6 +131,12 @@ impl Seed {
         }))
     }
 
+    /// What decides which networks are counted together.
+    pub(super) fn of_networks(&self) -> [u64; 2] {
+        let Self([a, b, ..]) = *self;
+        [a.rotate_left(32), b | 1]
+    }
+
     /// Where `key` lies among a power of two of buckets.
     #[inline]
     pub(super) fn place(&self, key: &DenyKey, buckets: usize) -> Place {

@@ -98,8 +98,12 @@ impl DenylistWriter<'_> {
         if place.other(from / BUCKET) != Some(to / BUCKET) {
             return false;
         }
+        let gone = self.list.entry(to);
         self.list.entries.write(to, &packed, false);
         self.set_tag(to, place.tag);
+        if let Some(gone) = gone {
+            self.list.networks.take(gone.key.network);
+        }
         // Who sees the count sees the entry at its new place; who sees it gone from the old one sees the
         // count.
         let moves = self.list.moves.load(Ordering::Relaxed).wrapping_add(1);

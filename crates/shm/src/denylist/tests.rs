@@ -6,6 +6,7 @@ use crate::testing::{Random, memory, rounds};
 
 mod equals;
 mod moves;
+mod networks;
 
 struct Table {
     tags: Vec<AtomicU64>,
@@ -16,7 +17,8 @@ struct Table {
 impl Table {
     fn new(buckets: usize) -> Self {
         let counters = Counters::default();
-        let (tags, entries) = (memory(FRONT_WORDS + buckets), memory(buckets * 56));
+        let front = FRONT_WORDS + FRONT_WORDS_EACH * buckets;
+        let (tags, entries) = (memory(front), memory(buckets * 56));
         Self { tags, entries, counters }
     }
 
@@ -231,9 +233,12 @@ fn kinds_and_zero() {
     assert_eq!(writer.insert(&entry(key(1), 50, 10), 0), Inserted::New);
     assert!(table.list().find(&nobody, 0).is_none());
     assert!(table.list().find(&DenyKey { kind: 9, ..key(1) }, 0).is_none());
-    for memory in
-        [[&table.tags[..], &table.entries[..55]], [&table.tags[..8], &[]], [&table.tags[..7], &[]]]
-    {
+    for memory in [
+        [&table.tags[..], &table.entries[..55]],
+        [&table.tags[..10], &table.entries],
+        [&table.tags[..8], &[]],
+        [&table.tags[..7], &[]],
+    ] {
         assert!(Denylist::over(memory, [0, 0], &table.counters).is_none());
     }
     assert!(writer.add_hits(&key(1), u32::MAX) && writer.add_hits(&key(1), 1));

@@ -80,9 +80,15 @@ impl<'a> DenylistWriter<'a> {
         if outcome == Inserted::Displaced {
             add_own(&counters.denylist_displaced, 1);
         }
+        // Whoever has an entry is counted, at every moment. What expired may be replaced, too.
+        let gone = self.list.entry(slot);
+        self.list.networks.add(entry.key.network);
         // A worker that still takes a token of the old entry may spoil that of a new one, by a token.
         self.list.entries.write(slot, &packed, outcome == Inserted::Updated);
         self.set_tag(slot, place.tag);
+        if let Some(gone) = gone {
+            self.list.networks.take(gone.key.network);
+        }
         outcome
     }
 
@@ -126,6 +132,7 @@ impl<'a> DenylistWriter<'a> {
         let place = self.list.seed.place(key, self.list.tags.len());
         let Some((slot, _)) = self.list.locate(key, &place) else { return false };
         self.empty(slot);
+        self.list.networks.take(key.network);
         true
     }
 
@@ -138,8 +145,8 @@ impl<'a> DenylistWriter<'a> {
     }
 
     /// Brings the table in order after another writer died: empties what is half-written, gives every
-    /// whole entry its tag, and ends a move that was under way. To be called first by a holder whose
-    /// lease was recovered.
+    /// whole entry its tag, ends a move that was under way, and counts networks anew. To be called first
+    /// by a holder whose lease was recovered.
     pub fn repair(&mut self) -> Repaired {
         let mut repaired = Repaired::default();
         for slot in 0..self.list.capacity() {
@@ -164,6 +171,8 @@ impl<'a> DenylistWriter<'a> {
                 self.empty(slot);
             }
         }
+        let held = (0..self.list.capacity()).filter_map(|slot| self.list.entry(slot));
+        self.list.networks.recount(held.map(|held| held.key.network));
         repaired
     }
 

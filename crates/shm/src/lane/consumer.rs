@@ -1,6 +1,6 @@
 //! The side of the lanes that the detector drains.
 
-use super::{CONSUMED, GARBAGE, HEAD, Lane, Lanes, MESSAGE_HEADER_WORDS, TAIL, message_len};
+use super::{CONSUMED, GARBAGE, HEAD, Lane, Lanes, MESSAGE_HEADER_WORDS, SKIP, TAIL, message_len};
 use crate::sync::{Ordering, add_own};
 
 /// Messages taken from one lane before the next lane has its turn, so that one busy worker does
@@ -86,7 +86,11 @@ fn take(lane: &Lane<'_>, into: &mut Batch, max: usize) -> usize {
     let mut garbage = tail.wrapping_sub(start) > lane.ring.len() as u64;
     while !garbage && taken < max && head != tail {
         let header = lane.pieces(head, 1)[0].first().map_or(0, |word| word.load(Ordering::Relaxed));
+        let lap_left = lane.lap_left(head);
         match message_len(header, head) {
+            Some(len) if len == u64::from(SKIP) && lap_left <= tail.wrapping_sub(head) => {
+                head += lap_left;
+            }
             Some(len) if len < tail.wrapping_sub(head) => {
                 let [first, second] = lane.pieces(head + MESSAGE_HEADER_WORDS, len as usize);
                 let words = first.iter().chain(second);

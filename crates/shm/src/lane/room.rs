@@ -4,8 +4,10 @@ use crate::sync::{AtomicU64, Ordering};
 
 /// Bytes of a word.
 const WORD: usize = size_of::<u64>();
+/// Words of the header, which is not a part of the message.
+const HEADER: usize = super::MESSAGE_HEADER_WORDS as usize;
 
-/// Room for a message of at most `N` words, where the consumer does not look yet.
+/// Room for a message of fewer than `N` words behind its header, where the consumer does not look yet.
 #[derive(Clone, Copy, Debug)]
 pub struct Room<'m, const N: usize>(&'m [AtomicU64; N]);
 
@@ -15,26 +17,38 @@ impl<'m, const N: usize> Room<'m, N> {
         Self(words)
     }
 
+    #[inline]
+    pub(super) fn header(self) -> &'m AtomicU64 {
+        &self.0[0]
+    }
+
     /// Sets the word at `index`, which must be one of them.
     #[inline]
     pub fn set(self, index: usize, word: u64) {
-        self.0[index].store(word, Ordering::Relaxed);
+        self.0[HEADER + index].store(word, Ordering::Relaxed);
+    }
+
+    /// Sets more bits of the word at `index`, which was set.
+    pub fn add_bits(self, index: usize, bits: u64) {
+        let word = &self.0[HEADER + index];
+        word.store(word.load(Ordering::Relaxed) | bits, Ordering::Relaxed);
     }
 
     /// Writes a text from the word at `index` on, with zeros up to a whole word, and returns the index
     /// behind it. A text that there is no room for is not written.
     #[inline]
     pub fn text(self, index: usize, text: &[u8]) -> usize {
-        if text.is_empty() {
-            return index;
-        }
-        let end = index + text.len().div_ceil(WORD);
-        let Some([to @ .., last]) = self.0.get(index..end) else { return index };
-        for (to, bytes) in to.iter().zip(text.chunks_exact(WORD)) {
-            to.store(word(bytes), Ordering::Relaxed);
+        let begin = HEADER + index;
+        let end = begin + text.len().div_ceil(WORD);
+        let Some([to @ .., last]) = self.0.get(begin..end) else { return index };
+        // Most paths are short, and a loop takes longer to begin than they do.
+        if !to.is_empty() {
+            for (to, bytes) in to.iter().zip(text.chunks_exact(WORD)) {
+                to.store(word(bytes), Ordering::Relaxed);
+            }
         }
         last.store(last_word(text), Ordering::Relaxed);
-        end
+        end - HEADER
     }
 }
 

@@ -16,7 +16,7 @@ fn drained(consumer: &mut Consumer<'_>, max: usize) -> Vec<Vec<u64>> {
 fn messages_of_any_size_come_out_as_they_went_in() {
     let memory = memory(Lanes::stride(64));
     let lanes = Lanes::over(&memory, 64).unwrap();
-    let mut producer = lanes.claim(1, ALL_ALIVE).unwrap();
+    let producer = lanes.claim(1, ALL_ALIVE).unwrap();
     let mut consumer = lanes.consumer();
     let (mut random, mut model, mut free) = (Random(1), VecDeque::new(), 64);
     let (mut pushed, mut dropped) = (0, 0);
@@ -51,7 +51,7 @@ fn messages_of_any_size_come_out_as_they_went_in() {
 fn what_can_never_fit_is_dropped_and_counted() {
     let memory = memory(Lanes::stride(16));
     let lanes = Lanes::over(&memory, 16).unwrap();
-    let mut producer = lanes.claim(1, ALL_ALIVE).unwrap();
+    let producer = lanes.claim(1, ALL_ALIVE).unwrap();
     assert!(!producer.push(&[]));
     assert!(!producer.push(&[1; 16]));
     assert!(producer.push(&[1; 15]), "the ring less one word");
@@ -68,14 +68,14 @@ fn lanes_are_claimed_once_released_and_taken_from_the_dead() {
     assert_eq!((lanes.len(), lanes.is_empty()), (2, false));
     assert!(lanes.claim(0, ALL_ALIVE).is_none(), "0 means free");
     let first = lanes.claim(1, ALL_ALIVE).unwrap();
-    let mut second = lanes.claim(2, ALL_ALIVE).unwrap();
+    let second = lanes.claim(2, ALL_ALIVE).unwrap();
     assert!(lanes.claim(3, ALL_ALIVE).is_none());
     assert_eq!(lanes.totals().claimed, 2);
     first.release();
     let first = lanes.claim(3, ALL_ALIVE).unwrap();
 
     assert!(second.push(&[22]));
-    let mut heir = lanes.claim(4, |pid| pid != 2).unwrap();
+    let heir = lanes.claim(4, |pid| pid != 2).unwrap();
     assert!(heir.push(&[44]));
     assert_eq!(drained(&mut lanes.consumer(), 9), [[22], [44]], "goes on at the published tail");
     second.release();
@@ -88,13 +88,13 @@ fn lanes_are_claimed_once_released_and_taken_from_the_dead() {
 fn a_killed_producer_loses_only_what_it_had_not_published() {
     let memory = memory(Lanes::stride(16));
     let lanes = Lanes::over(&memory, 16).unwrap();
-    let mut killed = lanes.claim(1, ALL_ALIVE).unwrap();
+    let killed = lanes.claim(1, ALL_ALIVE).unwrap();
     assert!(killed.push(&[1, 2]));
     // Half a message: the header and a word, the tail not moved.
     memory[CONTROL_WORDS + 3].store(message_header(5, 3), Ordering::Relaxed);
     memory[CONTROL_WORDS + 4].store(99, Ordering::Relaxed);
     std::mem::forget(killed);
-    let mut heir = lanes.claim(2, |_| false).unwrap();
+    let heir = lanes.claim(2, |_| false).unwrap();
     assert!(heir.push(&[3]));
     assert_eq!(drained(&mut lanes.consumer(), 9), [vec![1, 2], vec![3]]);
 }
@@ -103,8 +103,8 @@ fn a_killed_producer_loses_only_what_it_had_not_published() {
 fn a_busy_lane_does_not_hold_up_the_others() {
     let memory = memory(2 * Lanes::stride(4096));
     let lanes = Lanes::over(&memory, 4096).unwrap();
-    let mut busy = lanes.claim(1, ALL_ALIVE).unwrap();
-    let mut quiet = lanes.claim(2, ALL_ALIVE).unwrap();
+    let busy = lanes.claim(1, ALL_ALIVE).unwrap();
+    let quiet = lanes.claim(2, ALL_ALIVE).unwrap();
     for i in 0..1000 {
         assert!(busy.push(&[1, i]));
     }
@@ -125,7 +125,7 @@ fn garbage_is_skipped_counted_and_never_fatal() {
     let mut random = Random(2);
     let mut batch = Batch::default();
     for round in 0..rounds(50_000) {
-        let mut producer = lanes.claim(1, |_| false).unwrap();
+        let producer = lanes.claim(1, |_| false).unwrap();
         for _ in 0..random.below(5) {
             producer.push(&[7; 5]);
         }
@@ -140,7 +140,7 @@ fn garbage_is_skipped_counted_and_never_fatal() {
         assert!(batch.messages().all(|message| message.len() < 64));
         // Whatever it was, the lane works again for the next one.
         drop(producer);
-        let mut producer = lanes.claim(1, |_| false).unwrap();
+        let producer = lanes.claim(1, |_| false).unwrap();
         lanes.consumer().drain(&mut batch, 100);
         assert!(producer.push(&[round as u64; 9]), "round {round}");
         assert_eq!(lanes.consumer().drain(&mut batch, 100), 1, "round {round}");
@@ -166,7 +166,7 @@ fn threads_see_every_message_once_and_in_order() {
     std::thread::scope(|scope| {
         for id in 0..PRODUCERS {
             scope.spawn(move || {
-                let mut producer = lanes.claim(id as u32 + 1, ALL_ALIVE).unwrap();
+                let producer = lanes.claim(id as u32 + 1, ALL_ALIVE).unwrap();
                 let mut random = Random(id);
                 for i in 0..per_producer {
                     let mut message = vec![i; 2 + random.below(12) as usize];
@@ -195,18 +195,17 @@ fn threads_see_every_message_once_and_in_order() {
 
 #[test]
 fn texts_are_padded_wherever_the_ring_ends() {
-    let memory = memory(Lanes::stride(16));
-    let lanes = Lanes::over(&memory, 16).unwrap();
-    let mut producer = lanes.claim(1, ALL_ALIVE).unwrap();
+    let memory = memory(Lanes::stride(32));
+    let lanes = Lanes::over(&memory, 32).unwrap();
+    let producer = lanes.claim(1, ALL_ALIVE).unwrap();
     let text: Vec<u8> = (1..=40).collect();
     for len in (0..=text.len()).cycle().take(500) {
-        let pushed = producer.write::<8>(|room| {
-            room.set(0, 7);
-            let end = room.text(1, &text[..len]);
-            room.set(end, 9);
-            end + 1
-        });
-        assert!(pushed);
+        let message = producer.room::<9>().unwrap();
+        message.room.set(0, 5);
+        message.room.add_bits(0, 2);
+        let end = message.room.text(1, &text[..len]);
+        message.room.set(end, 9);
+        assert!(message.push(end + 1));
         let mut bytes = text[..len].to_vec();
         bytes.resize(len.next_multiple_of(8), 0);
         let words = bytes.chunks(8).map(|word| u64::from_ne_bytes(word.try_into().unwrap()));
@@ -220,17 +219,68 @@ fn texts_are_padded_wherever_the_ring_ends() {
 fn a_message_that_is_empty_or_does_not_fit_was_never_there() {
     let memory = memory(Lanes::stride(16));
     let lanes = Lanes::over(&memory, 16).unwrap();
-    let mut producer = lanes.claim(1, ALL_ALIVE).unwrap();
+    let producer = lanes.claim(1, ALL_ALIVE).unwrap();
     for round in 1..20 {
-        assert!(!producer.write::<4>(|_| 0));
-        assert!(!producer.write::<16>(|_| unreachable!()));
+        for len in [0, 5, usize::MAX] {
+            assert!(!producer.room::<5>().unwrap().push(len));
+        }
+        assert!(producer.room::<17>().is_none());
         assert_eq!(lanes.totals().dropped, round);
         // A text without room is not written, and says so by where the next one begins.
-        assert!(producer.write::<4>(|room| {
-            room.set(0, 5);
-            assert_eq!(room.text(2, &[4; 17]), 2);
-            1
-        }));
+        let message = producer.room::<5>().unwrap();
+        message.room.set(0, 5);
+        assert_eq!(message.room.text(2, &[4; 17]), 2);
+        assert!(message.push(1));
         assert_eq!(drained(&mut lanes.consumer(), 9), [[5]]);
     }
+}
+
+/// Written in one piece, pushed in two, drained now and then: all come out, in order.
+#[test]
+fn messages_in_one_piece_and_in_two_share_a_lane() {
+    let memory = memory(Lanes::stride(64));
+    let lanes = Lanes::over(&memory, 64).unwrap();
+    let producer = lanes.claim(1, ALL_ALIVE).unwrap();
+    let (mut random, mut model) = (Random(3), VecDeque::new());
+    let (mut pushed, mut dropped) = (0, 0);
+    for n in 0..rounds(100_000) as u64 {
+        let len = random.below(20) as usize;
+        let message = vec![n; len + 1];
+        let taken = match random.below(4) {
+            0 => producer.push(&message),
+            1 | 2 => producer.room::<21>().is_some_and(|to| {
+                (0..message.len()).for_each(|at| to.room.set(at, message[at]));
+                to.push(message.len())
+            }),
+            _ => {
+                for message in drained(&mut lanes.consumer(), random.below(6) as usize) {
+                    assert_eq!(Some(message), model.pop_front());
+                }
+                continue;
+            }
+        };
+        (pushed, dropped) = if taken { (pushed + 1, dropped) } else { (pushed, dropped + 1) };
+        model.extend(taken.then_some(message));
+    }
+    for message in drained(&mut lanes.consumer(), usize::MAX) {
+        assert_eq!(Some(message), model.pop_front());
+    }
+    let totals = lanes.totals();
+    assert!(model.is_empty() && pushed > dropped && dropped > 0, "{pushed} {dropped}");
+    assert_eq!((totals.pushed, totals.dropped, totals.garbage), (pushed, dropped, 0));
+    assert_eq!((totals.consumed, totals.queued_words), (pushed, 0));
+}
+
+/// A header that skips more than was published is none.
+#[test]
+fn nothing_beyond_the_tail_is_skipped() {
+    let memory = memory(Lanes::stride(16));
+    let lanes = Lanes::over(&memory, 16).unwrap();
+    let producer = lanes.claim(1, ALL_ALIVE).unwrap();
+    assert!(producer.push(&[1, 2, 3]));
+    memory[CONTROL_WORDS].store(message_header(SKIP, 0), Ordering::Relaxed);
+    assert!(drained(&mut lanes.consumer(), 9).is_empty());
+    assert_eq!((lanes.totals().garbage, lanes.totals().queued_words), (1, 0));
+    assert!(producer.push(&[4]));
+    assert_eq!(drained(&mut lanes.consumer(), 9), [[4]]);
 }
