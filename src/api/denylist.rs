@@ -3,12 +3,13 @@
 use std::ops::Range;
 
 use api_abuse_engine::application::OTHERS;
-use api_abuse_engine::{Action, SourceKey, SourceKind};
+use api_abuse_engine::source::address_of;
+use api_abuse_engine::{Action, CidrSet, SourceKey, SourceKind};
 use api_abuse_shm::{Command, DenyEntry, DenyKey, Denylist, Outcome};
 use serde_json::{Value, json};
 
 use super::list::{List, Table};
-use super::members::{Members, written};
+use super::members::Members;
 use super::problem::Problem;
 use super::query::{Query, WantedThreat};
 use super::search::Search;
@@ -148,16 +149,21 @@ pub(super) fn post(view: &View, body: &[u8], request: &Request<'_>) -> Result<St
         return Err(Problem::new(422, "unknown_application", detail).of("application"));
     };
     let application = application.statistics.key;
-    let address = network.first().octets();
+    let source = SourceKey::address(network.first().octets());
+    // Of an IPv6 source any address, as an `allow` lifts the denial of all of it.
+    let address = address_of(source.network);
+    let holds = |allowed: &CidrSet| allowed.touches(address);
     let policy = request.main_conf().policy(application);
-    let configured = policy.is_some_and(|policy| policy.allow.contains(address));
-    let at_run_time = networks(&zone.allowlist().entries().unwrap_or_default()).contains(address);
+    let configured = policy.is_some_and(|policy| holds(&policy.allow));
+    let at_run_time = holds(&networks(&zone.allowlist().entries().unwrap_or_default()));
     if configured || at_run_time {
         let remedy = if configured { "the configuration" } else { "the allowlist" };
-        let detail = format!("{} is allowed: remove it from {remedy} first", written(network));
+        let of = if address.to_ipv4_mapped().is_some() { "" } else { ", or an address of it" };
+        let source = text::address(source.network);
+        let detail = format!("{source} is allowed{of}: remove that from {remedy} first");
         return Err(Problem::new(409, "allowlisted", detail).of("address"));
     }
-    let key = deny_key(application, SourceKey::address(address));
+    let key = deny_key(application, source);
     let command = Command::Deny { key, ttl_ms, action: Action::Deny as u8 };
     change::submit(&command, move |request, answer| {
         let status = if answer.outcome == Outcome::Updated { 200 } else { 201 };

@@ -174,7 +174,7 @@ impl CidrSet {
     }
 
     /// Whether a source of this address is named: an IPv4 address, or any address of an IPv6 /64.
-    pub(crate) fn touches(&self, address: Ipv6Addr) -> bool {
+    pub fn touches(&self, address: Ipv6Addr) -> bool {
         let single = address.to_ipv4_mapped().is_some() || address.is_loopback();
         let first = u128::from(address);
         let last = if single { first } else { first | !mask(64) };

@@ -115,7 +115,7 @@ impl Session<'_> {
         // Operators' own denials, and those that outlived their source.
         let of_network = |entry: &DenyEntry| {
             entry.key.kind != SourceKind::Session as u8
-                && networks.contains(address_of(entry.key.network).octets())
+                && networks.touches(address_of(entry.key.network))
         };
         let others = self.denylist.reader().iter(now_ms).filter(of_network);
         ended.extend(others.map(|entry| entry.key));

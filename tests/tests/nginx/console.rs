@@ -122,6 +122,14 @@ fn what_an_operator_denies_and_allows_holds_when_it_is_answered() {
     assert_eq!((refused.status, &parsed(&refused)["code"]), (409, &json!("allowlisted")));
     let path = format!("allowlist/{}", parsed(&allowed)["id"].as_str().unwrap());
     assert_eq!(change(&nginx, "DELETE", &path, &Value::Null).status, 204);
+    // An IPv6 source is a /64: who is allowed in it keeps it from being denied, before and after.
+    let source = json!({ "application": "shop", "address": "2001:db8::/64" });
+    assert_eq!(change(&nginx, "POST", "denylist", &source).status, 201);
+    let one = json!({ "address": "2001:db8::5" });
+    assert_eq!(change(&nginx, "POST", "allowlist", &one).status, 201);
+    assert_eq!(get(&nginx, "denylist")["total"], 0);
+    let refused = change(&nginx, "POST", "denylist", &source);
+    assert_eq!((refused.status, &parsed(&refused)["code"]), (409, &json!("allowlisted")));
     assert_eq!(change(&nginx, "POST", "denylist", &entry).status, 201);
     assert_eq!(client.get("/page.html").unwrap().status, 403);
 }
