@@ -35,7 +35,7 @@ const fn person(name: &'static str, host: [u8; 2], behave: fn(&mut Visitor)) -> 
 }
 
 /// Everybody. Several may share an address: then they are one office.
-pub const PEOPLE: [Person; 15] = [
+pub const PEOPLE: [Person; 18] = [
     person("shopper, Chrome", [1, 1], shoppers::with_chrome),
     person("shopper, Firefox", [1, 2], shoppers::with_firefox),
     person("shopper who forgot the password", [1, 3], shoppers::forgetful),
@@ -47,6 +47,9 @@ pub const PEOPLE: [Person; 15] = [
     person("office, forgetful", [3, 1], shoppers::forgetful),
     person("mobile app", [2, 1], machines::mobile_app),
     person("mobile app, second phone", [2, 2], machines::mobile_app),
+    person("mobile app, third phone", [2, 3], machines::mobile_app),
+    person("mobile app, fourth phone", [2, 4], machines::mobile_app),
+    person("mobile app, fifth phone", [2, 5], machines::mobile_app),
     person("uptime monitor", [4, 1], machines::monitor),
     person("search crawler", [5, 1], machines::crawler),
     person("app with an expired token", [6, 1], machines::expired_token),

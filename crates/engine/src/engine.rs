@@ -178,6 +178,7 @@ impl<'m> Engine<'m> {
         let mut facts = self.facts(record, said, keys, &slots, standing, role);
         self.targets = Some(targets);
         facts.null = self.null(&facts, application, now_ms, ready);
+        facts.peopled = ready && self.profile_mut(application).is_peopled();
         let count = facts.count(record);
         for at in 0..slots.count {
             slots.peaks[at] = self.observe(slots.there[at], record, &facts, &count);

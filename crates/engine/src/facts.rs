@@ -4,13 +4,12 @@ mod member;
 mod standing;
 
 use crate::approach::Keys;
-use crate::detectors;
 use crate::detectors::credential_stuffing::{self, Answers, Login};
 use crate::detectors::vulnerability_scanning::{self, Contact, is_miss};
 use crate::endpoint::Resolved;
 use crate::engine::Engine;
 use crate::hash::combine;
-use crate::object::{self, Visit};
+use crate::object::{self, Lesson, Visit};
 use crate::profiles::Feature;
 use crate::record::{Method, RecordHead, RequestRecord, flags};
 use crate::role::{self, Looks, Role};
@@ -45,6 +44,8 @@ pub struct Facts {
     pub place: bool,
     /// An object that was refused (401, 403, 404): its group and number.
     pub refused: Option<(u64, Option<u64>)>,
+    /// The request made something, and the answer says so (201).
+    pub makes: bool,
     /// A request that changes something: POST or PUT.
     pub post: bool,
     /// The answer was a success, and no way of saying no.
@@ -58,7 +59,7 @@ pub struct Facts {
     pub page: bool,
     /// A file that a page pulls in.
     pub asset: bool,
-    /// The request shows who makes it: a session, a credential or a cookie.
+    /// The request shows who makes it: a session or a credential.
     pub authenticated: bool,
     /// A crawler that asked for robots.txt and does not hurry.
     pub polite: bool,
@@ -68,6 +69,10 @@ pub struct Facts {
     pub invited: bool,
     /// A program that says so, does not hurry and did not come by a link: somebody gave it a list.
     pub listed: bool,
+    /// Objects that the answer may name: those of a list.
+    pub names: u16,
+    /// The application is known to have several people with sessions or credentials.
+    pub peopled: bool,
     /// The first request of its client.
     pub new_client: bool,
     /// Monotonic milliseconds when half of the learning was done.
@@ -143,15 +148,18 @@ impl Engine<'_> {
             visit,
             place,
             refused: refused.then_some((endpoint.group, number)),
+            makes: accepted && is_post(record) && head.status == 201,
             post: is_post(record),
             accepted,
             page,
             asset: role == Role::Static,
-            authenticated: record.has(flags::AUTHORIZATION) || head.session != 0,
+            authenticated: shows(record),
             polite: standing.polite,
             crawler: standing.agent.crawler,
             invited: standing.invited,
             listed: standing.listed && !record.has(flags::REFERER),
+            names: 0,
+            peopled: false,
             new_client: standing.new_client,
             learned_ms: standing.learned_ms,
             private_object: None,
@@ -159,9 +167,7 @@ impl Engine<'_> {
             threats: 0,
             null: None,
         };
-        facts.private_object = facts.find_private_object();
-        facts.habit = facts.find_habit();
-        facts.threats = detectors::concerned(&facts);
+        facts.complete(head, &endpoint);
         facts
     }
 
@@ -196,9 +202,10 @@ impl Engine<'_> {
         let head = &record.head;
         let key = combine(keys.path_key, number.unwrap_or(0));
         let owner = owner(record, keys.address);
-        let teaches = (standing.teaches, standing.teaches && standing.binds);
+        let Standing { teaches, binds, few, .. } = standing;
+        let lesson = Lesson { teaches, binds: teaches && binds, shown: shows(record), few };
         let mut visit =
-            self.objects.visit(endpoint.group, key, number, owner, teaches, head.time_ms);
+            self.objects.visit(endpoint.group, key, number, owner, lesson, head.time_ms);
         if asks_for_itself(record) {
             // A page of its own for each question; how popular it is, its path and number say.
             visit.key = combine(visit.key, self.config.seed.table(record.query));
@@ -321,8 +328,13 @@ fn size_key(head: &RecordHead) -> u64 {
 
 const FRONT: u64 = 0x6672_6f6e_7470;
 
+/// Whether a request shows who makes it.
+pub(crate) fn shows(record: &RequestRecord<'_>) -> bool {
+    record.has(flags::AUTHORIZATION) || record.head.session != 0
+}
+
 /// Whose an object is that a request asks for: the session's, the credential's, the client's.
-fn owner(record: &RequestRecord<'_>, address: u64) -> u64 {
+pub(crate) fn owner(record: &RequestRecord<'_>, address: u64) -> u64 {
     let head = &record.head;
     match (head.session, head.credential) {
         (0, 0) => combine(address, head.fingerprint),

@@ -1,19 +1,23 @@
 //! What the engine gives to the profiles of its applications, and takes from them.
 
+use crate::detectors;
 use crate::detectors::credential_stuffing::Login;
 use crate::detectors::vulnerability_scanning::is_miss;
+use crate::endpoint::Resolved;
 use crate::engine::Engine;
-use crate::facts::Facts;
+use crate::facts::{Facts, owner};
 use crate::fusion::Sensitivity;
 use crate::hash::combine;
 use crate::profiles::{Count, Feature, Profile};
-use crate::record::{NO_UPSTREAM, RequestRecord};
+use crate::record::{Method, NO_UPSTREAM, RecordHead, RequestRecord};
 use crate::role::Role;
 use crate::slots::Slots;
 use crate::target::Target;
 
 /// Nothing is learned for this long after an event of an attack from many sources.
 const ALARM_MS: u64 = 3_600_000;
+/// Bytes of a list, for each object that it names, at the least.
+const NAMED_BYTES: u64 = 8;
 
 impl Facts {
     /// What the record adds to the day of a source.
@@ -41,15 +45,27 @@ impl Facts {
         count
     }
 
+    /// What follows from the others.
+    pub(crate) fn complete(&mut self, head: &RecordHead, endpoint: &Resolved) {
+        let served = head.status == 200 && head.method == Method::Get as u8;
+        if served && !endpoint.object && (self.interface || self.visit.is_some()) {
+            let objects = head.response_bytes / NAMED_BYTES;
+            self.names = u16::try_from(objects).unwrap_or(u16::MAX);
+        }
+        self.private_object = self.find_private_object();
+        self.habit = self.find_habit();
+        self.threats = detectors::concerned(self);
+    }
+
     /// [`Self::private_object`].
-    pub(crate) fn find_private_object(&self) -> Option<u64> {
+    fn find_private_object(&self) -> Option<u64> {
         let visit = self.visit.filter(|_| !self.place)?;
         let may_be = self.authenticated && visit.id.is_some() && !visit.public;
-        (visit.private || visit.sealed || may_be).then_some(visit.key)
+        (visit.private || visit.sealed || visit.apart || may_be).then_some(visit.key)
     }
 
     /// [`Self::habit`], once the private object is known.
-    pub(crate) fn find_habit(&self) -> (Feature, u64) {
+    fn find_habit(&self) -> (Feature, u64) {
         match self.visit {
             Some(visit) if self.private_object.is_some() => (Feature::PrivateObjects, visit.group),
             _ if self.role == Role::Content && self.post && self.accepted => {
@@ -143,6 +159,9 @@ impl Engine<'_> {
             || (source.activity.is_sample() && peak < Sensitivity::Normal.threshold() / 2.0);
         if profile.is_frozen(now_ms) || !trusted || source.is_established() {
             return;
+        }
+        if facts.authenticated {
+            profile.meet(owner(record, 0));
         }
         let before = source.activity;
         let (network, fingerprint) = (source.network, source.discriminator);

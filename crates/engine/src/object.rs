@@ -5,57 +5,29 @@
 //! each object once. For every group of objects two histograms over the logarithm of popularity are
 //! kept: where honest requests go, and where the objects are. Their ratio is the evidence.
 
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
-
 use crate::profiles::EPOCH_MS;
 
+mod group;
 mod number;
 mod saved;
 
+pub use group::Group;
 pub use number::{is_place, last_number, number};
 
 /// Buckets of popularity: 0, 1, 2–3, 4–7, … requests.
 pub const BUCKETS: usize = 12;
-/// Honest requests after which the histograms of a group say something.
-const WARM_VISITS: u32 = 400;
-/// Groups of sources (of 32) that must have made them.
-const WARM_SOURCES: u32 = 6;
-/// Share of uniform traffic that the null allows for: crawlers, people who browse everything.
-const NULL_UNIFORM: f32 = 0.3;
-/// A group that was private for a day is not public before it has been something else for as many
-/// days: who wants to open what is not theirs could else prepare it.
-const SEALED_DAYS: u32 = 7;
-/// Returns to an object after which its group can be called private.
-const PRIVATE_RETURNS: u32 = 40;
-/// The same, and groups of sources (of 32), after which several people are taken to have objects of
-/// their own in it.
-const APART_RETURNS: u32 = 8;
-const APART_SOURCES: u32 = 4;
 
-/// What is known of one group of objects. Plain old data; key 0 is a free slot.
-#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
-#[repr(C, align(8))]
-pub struct Group {
-    /// Key of the template.
-    pub key: u64,
-    /// Monotonic milliseconds of the last request.
-    pub last_ms: u64,
-    /// Honest requests, by the popularity of what they asked for.
-    visits: [u32; BUCKETS],
-    /// Objects, by popularity.
-    objects: [u32; BUCKETS],
-    /// Honest requests altogether.
-    total: u32,
-    /// A bit for each of 32 groups of sources.
-    sources: u32,
-    /// Returns to an object by the one who asked for it last.
-    returns: u32,
-    /// Requests for an object that somebody else asked for last.
-    changes: u32,
-    /// The day that is counted.
-    epoch: u32,
-    /// Days for which it stays apart from the public ones, whatever is asked for: it was private.
-    sealed: u32,
+/// What a request may teach.
+#[derive(Clone, Copy, Debug)]
+pub struct Lesson {
+    /// Anything at all: nothing speaks against its source.
+    pub teaches: bool,
+    /// Whose the object is: whoever opens very many owns none of them.
+    pub binds: bool,
+    /// It shows who makes it: a session, a credential.
+    pub shown: bool,
+    /// Its source asked for few objects that may be private.
+    pub few: bool,
 }
 
 /// One request for an object.
@@ -106,15 +78,14 @@ impl<'m> Objects<'m> {
     }
 
     /// Takes in a served request for the object `key` of a group. `owner` is whoever it belongs to
-    /// (a session, a credential, a client); only a request that `teaches` changes anything, and who an
-    /// object belongs to only one that `binds`: whoever opens very many owns none of them.
+    /// (a session, a credential, a client).
     pub fn visit(
         &mut self,
         group: u64,
         key: u64,
         id: Option<u64>,
         owner: u64,
-        (teaches, binds): (bool, bool),
+        lesson: Lesson,
         now_ms: u64,
     ) -> Visit {
         let count = self.count(key);
@@ -127,19 +98,14 @@ impl<'m> Objects<'m> {
         let last = before.map_or(0, |tag| tag as u16 | 1);
         let visit =
             Visit { group, key, id, foreign, own, owner: last, ..self.groups[slot].judge(bucket) };
-        if teaches {
+        if lesson.teaches {
             let group = &mut self.groups[slot];
             group.last_ms = now_ms;
             group.turn((now_ms / EPOCH_MS) as u32);
             group.learn(bucket, bucket_of(count.saturating_add(1)), count == 0, owner);
-            match before {
-                _ if !binds => {}
-                Some(before) if before == tag => group.returns = group.returns.saturating_add(1),
-                Some(_) => group.changes = group.changes.saturating_add(1),
-                None => {}
-            }
+            group.bind(before, tag, owner, lesson);
             self.increment(key, count);
-            if binds {
+            if lesson.binds {
                 let index = self.owner_index(key);
                 self.owners[index] = (key >> 32 << 32) | tag;
             }
@@ -197,79 +163,9 @@ impl<'m> Objects<'m> {
             })
             .unwrap_or(0);
         if self.groups[slot].key != key {
-            self.groups[slot] = Group { key, ..Group::default() };
+            self.groups[slot] = Group::new(key);
         }
         slot
-    }
-}
-
-impl Group {
-    /// What a request for an object of this popularity says.
-    fn judge(&self, bucket: usize) -> Visit {
-        let warm = self.total >= WARM_VISITS && self.sources.count_ones() >= WARM_SOURCES;
-        let returns = self.returns + self.changes;
-        let known = returns >= PRIVATE_RETURNS;
-        Visit {
-            group: self.key,
-            key: 0,
-            id: None,
-            popularity: if warm { self.popularity(bucket) } else { 0.0 },
-            warm,
-            foreign: false,
-            own: false,
-            owner: 0,
-            private: known && self.changes * 20 <= returns,
-            apart: returns >= APART_RETURNS
-                && self.sources.count_ones() >= APART_SOURCES
-                && self.changes * 20 <= returns,
-            public: self.sealed == 0 && known && self.changes * 4 >= returns,
-            sealed: self.sealed > 0,
-        }
-    }
-
-    /// `ln P(b | uniform) / (0.7 P(b | benign) + 0.3 P(b | uniform))`, with one pseudo-count a bucket.
-    fn popularity(&self, bucket: usize) -> f32 {
-        let share = |counts: &[u32; BUCKETS]| {
-            let total: u64 = counts.iter().map(|&count| u64::from(count)).sum();
-            (counts[bucket] as f32 + 1.0) / (total + BUCKETS as u64) as f32
-        };
-        let uniform = share(&self.objects);
-        let benign = share(&self.visits);
-        (uniform / ((1.0 - NULL_UNIFORM) * benign + NULL_UNIFORM * uniform)).ln()
-    }
-
-    /// A day is over.
-    fn turn(&mut self, epoch: u32) {
-        if epoch == self.epoch {
-            return;
-        }
-        self.epoch = epoch;
-        let returns = self.returns + self.changes;
-        if returns < PRIVATE_RETURNS {
-            return;
-        }
-        let private = self.changes * 20 <= returns;
-        self.sealed = if private { SEALED_DAYS } else { self.sealed.saturating_sub(1) };
-        if returns >= 4 * PRIVATE_RETURNS {
-            (self.returns, self.changes) = (self.returns / 2, self.changes / 2);
-        }
-    }
-
-    fn learn(&mut self, from: usize, to: usize, new: bool, source: u64) {
-        self.total = self.total.saturating_add(1);
-        self.sources |= 1 << (source >> 59);
-        self.visits[from] = self.visits[from].saturating_add(1);
-        if new {
-            self.objects[to] = self.objects[to].saturating_add(1);
-        } else if from != to {
-            self.objects[from] = self.objects[from].saturating_sub(1);
-            self.objects[to] = self.objects[to].saturating_add(1);
-        }
-        if self.total >= 1 << 20 {
-            // Old habits fade; the shares stay.
-            self.total /= 2;
-            self.visits.iter_mut().for_each(|count| *count /= 2);
-        }
     }
 }
 
@@ -282,6 +178,9 @@ fn bucket_of(count: u16) -> usize {
 mod tests {
     use super::*;
     use crate::hash::combine;
+
+    const ALL: Lesson = Lesson { teaches: true, binds: true, shown: true, few: true };
+    const NONE: Lesson = Lesson { teaches: false, binds: false, shown: false, few: false };
 
     fn with_objects(test: impl FnOnce(&mut Objects<'_>)) {
         let (mut counts, mut owners) = (vec![0; 8192], vec![0; 4096]);
@@ -299,17 +198,10 @@ mod tests {
                 // Zipf-like over 300 objects: the square of a uniform number.
                 let u = (seed >> 40) as f32 / (1u64 << 24) as f32;
                 let object = (u * u * u * 300.0) as u64;
-                objects.visit(
-                    1,
-                    combine(object, 9),
-                    Some(object),
-                    combine(n % 50, 3),
-                    (true, true),
-                    n,
-                );
+                objects.visit(1, combine(object, 9), Some(object), combine(n % 50, 3), ALL, n);
             }
             let score = |objects: &mut Objects<'_>, object: u64| {
-                objects.visit(1, combine(object, 9), Some(object), 0, (false, false), 0).popularity
+                objects.visit(1, combine(object, 9), Some(object), 0, NONE, 0).popularity
             };
             assert!(score(objects, 0) < -0.5, "{}", score(objects, 0));
             let uniform: f32 = (0..300).map(|object| score(objects, object)).sum::<f32>() / 300.0;
@@ -323,12 +215,12 @@ mod tests {
             for round in 0..3 {
                 for owner in 0..60u64 {
                     let (object, who) = (combine(owner, 5), combine(owner, 6));
-                    objects.visit(2, object, Some(owner), who, (true, true), round);
+                    objects.visit(2, object, Some(owner), who, ALL, round);
                 }
             }
-            let own = objects.visit(2, combine(7, 5), Some(7), combine(7, 6), (false, false), 9);
+            let own = objects.visit(2, combine(7, 5), Some(7), combine(7, 6), NONE, 9);
             assert!(own.private && own.own && !own.foreign);
-            let other = objects.visit(2, combine(8, 5), Some(8), combine(7, 6), (false, false), 9);
+            let other = objects.visit(2, combine(8, 5), Some(8), combine(7, 6), NONE, 9);
             assert!(other.foreign && !other.own && other.owner != own.owner);
         });
     }

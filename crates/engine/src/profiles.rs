@@ -63,7 +63,12 @@ pub struct Profile {
     version: u32,
     features: [Learner; FEATURES],
     caps: Caps,
+    /// A bit for each of 64 groups of those who showed who they are: a session, a credential.
+    people: u64,
 }
+
+/// Groups of people (of 64) from which on an application is one that several people use.
+const SEVERAL: u32 = 6;
 
 impl Profile {
     /// A profile that knows nothing.
@@ -105,6 +110,16 @@ impl Profile {
     /// changed them.
     pub fn version(&self) -> u32 {
         self.version
+    }
+
+    /// Takes in somebody who showed who it is.
+    pub fn meet(&mut self, person: u64) {
+        self.people |= 1 << (person >> 58);
+    }
+
+    /// Whether several people are known to use the application.
+    pub fn is_peopled(&self) -> bool {
+        self.people.count_ones() >= SEVERAL
     }
 
     /// Whether it says something.

@@ -18,6 +18,8 @@ mod checkpoint;
 mod explanation;
 #[path = "scenarios/many.rs"]
 mod many;
+#[path = "scenarios/owners.rs"]
+mod owners;
 #[path = "scenarios/patience.rs"]
 mod patience;
 #[path = "scenarios/policy.rs"]

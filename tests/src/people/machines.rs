@@ -13,7 +13,7 @@ const APP: [(&str, &str); 3] = [
     ("Accept-Encoding", "gzip"),
 ];
 
-/// Logs in, keeps the token, shows lists in bursts, polls for notifications.
+/// Logs in, keeps the token, shows its owner's orders and lists in bursts, polls for notifications.
 pub(super) fn mobile_app(visitor: &mut Visitor) {
     let (email, password) = visitor.customer();
     let mut log_in = |password: &str| {
@@ -29,6 +29,15 @@ pub(super) fn mobile_app(visitor: &mut Visitor) {
     };
     let get = |path: &str| Request::get(path).headers(&APP).header("Authorization", &token);
     visitor.send(&get("/api/me"));
+    let orders = visitor.send(&get("/api/orders")).and_then(|response| {
+        let body: serde_json::Value = serde_json::from_slice(&response.body).ok()?;
+        Some(body["orders"].as_array()?.iter().filter_map(serde_json::Value::as_u64).collect())
+    });
+    let orders: Vec<u64> = orders.unwrap_or_default();
+    for order in &orders {
+        visitor.send(&get(&format!("/api/orders/{order}")));
+        visitor.pause(300..1_500);
+    }
     while visitor.goes_on() {
         let page = visitor.random.within(1..6);
         visitor.send(&get(&format!("/api/items?page={page}")));
@@ -40,7 +49,9 @@ pub(super) fn mobile_app(visitor: &mut Visitor) {
         if visitor.random.chance(0.3) {
             let cart = Request::post("/api/cart", "application/json", r#"{"item":"5"}"#);
             visitor.send(&cart.headers(&APP).header("Authorization", &token));
-            visitor.send(&get("/api/orders/4711"));
+            if let Some(order) = orders.last() {
+                visitor.send(&get(&format!("/api/orders/{order}")));
+            }
         }
         visitor.send(&get("/api/notifications"));
         visitor.pause(3_000..9_000);

@@ -76,7 +76,7 @@ pub(super) const LAYOUT: u64 = MEANING
     | (size_of::<scraping::State>() as u64) << 32
     | (size_of::<posting::State>() as u64) << 40
     | (size_of::<resource_exhaustion::State>() as u64) << 48;
-const MEANING: u64 = 7;
+const MEANING: u64 = 8;
 
 impl Saved {
     /// The source, if a checkpoint should carry it: suspects, convicted and lifted ones, those that

@@ -27,7 +27,12 @@ const REMEMBERED: usize = 8;
 /// Numbers in order that a day of somebody's own list may have, where nothing says whose they are.
 pub const OWN_LIST: u16 = 100;
 /// The least that numbers which are gone through again go back at once.
-const BACK: u32 = 8;
+const BACK: u32 = 16;
+/// Numbers of a run that may be missing beside a tenth of it, and how far from it one may be that belongs to
+/// it: ten connections at once shuffle them.
+const LOOSE: u32 = 10;
+/// Numbers from which on a run is one.
+const RUN: u32 = 4;
 const DAY_MS: u64 = 86_400_000;
 /// Objects closer together than this are asked for at once, as what shows a list does, until somebody
 /// looks at it; how many a list has, and up to which the next ones count for all that were spared.
@@ -58,7 +63,7 @@ const POPULARITY: f32 = 1.0;
 /// for less popular objects than most.
 const MARGIN: f32 = 0.2;
 /// Objects that a page of an application may load in one go, item by item.
-const BURST: u16 = 60;
+pub const BURST: u16 = 60;
 /// Groups of templates that a collector of one kind of objects asks for.
 const FEW: u32 = 2;
 /// What an object of an interface weighs that was asked for without anything that a page sends along,
@@ -89,7 +94,12 @@ pub struct State {
     pub fresh: u16,
     /// It goes through them again.
     again: u8,
-    padding: [u8; 3],
+    /// Numbers between the first and the last that it has not gone through.
+    holes: u8,
+    /// Objects that lists may have named to it, up to [`OWN_LIST`].
+    pub named: u8,
+    /// What it made: posts that were answered so.
+    made: u8,
     /// Objects next to the last one.
     pub sequential: u16,
     /// Objects in haste.
@@ -121,6 +131,8 @@ pub const HASTY: u8 = 4;
 const AT_ONCE: u8 = 8;
 /// See [`NEW`]: it was asked for before.
 const AGAIN: u8 = 16;
+/// See [`NEW`]: it is one of a run without gaps, whatever its order.
+pub const FILLS: u8 = 32;
 
 impl State {
     /// The last object is part of a burst of no more than `list`: a page of an application may load as
@@ -132,6 +144,28 @@ impl State {
     /// The next object is one that was asked for before.
     pub fn is_known_walk(&self) -> bool {
         self.step & (AGAIN | SEQUENTIAL) == AGAIN | SEQUENTIAL
+    }
+
+    /// Numbers between the first and the last, with these.
+    fn span(&self) -> u32 {
+        self.walked[1].saturating_sub(self.walked[0]).saturating_add(1)
+    }
+
+    /// The numbers that it goes through have gaps: those of other people lie between somebody's own.
+    pub fn has_gaps(&self) -> bool {
+        u32::from(self.holes) > LOOSE + self.span() / 10
+    }
+
+    /// It made as many objects as it has gone through numbers in order: they are its own.
+    pub fn made_them(&self) -> bool {
+        self.fresh <= u16::from(self.made) && self.made < u8::MAX
+    }
+
+    /// Takes in what a list named, and what was made.
+    fn know(&mut self, facts: &Facts) {
+        let named = u16::from(self.named).saturating_add(facts.names).min(OWN_LIST);
+        self.named = named as u8;
+        self.made = self.made.saturating_add(u8::from(facts.makes));
     }
 
     /// It is one of the last objects.
@@ -168,22 +202,32 @@ impl State {
         let sequential = self.step & SEQUENTIAL != 0;
         let leap = BACK.max(last.wrapping_sub(first) / 2);
         let leapt = self.last_group != group || self.last_ids[0].abs_diff(number) >= leap;
-        let near = first.saturating_sub(STEP)..=last.saturating_add(STEP);
+        let reach = if self.has_gaps() { STEP } else { LOOSE };
+        let near = first.saturating_sub(reach)..=last.saturating_add(reach);
         if here && (first..=last).contains(&number) {
-            self.again |= u8::from(leapt);
+            // Where none is missing, it was there before.
+            self.again |= u8::from(leapt || self.holes == 0);
             if self.again != 0 {
                 self.step |= AGAIN;
                 return;
             }
+            self.holes -= u8::from(self.holes < u8::MAX);
         } else if here && near.contains(&number) {
             self.walked = [first.min(number), last.max(number)];
+            let skipped = first.saturating_sub(number).max(number.saturating_sub(last)) - 1;
+            self.holes = self.holes.saturating_add(skipped as u8);
             self.again = u8::from(leapt || (self.again != 0 && number < first));
         } else if sequential || self.last_group == group {
             let from = if sequential { self.last_ids[0] } else { number };
             self.walked = [from.min(number), from.max(number)];
+            self.holes = self.span().saturating_sub(2).min(u32::from(u8::MAX)) as u8;
             (self.walked_group, self.again) = (tag, 0);
+            self.fresh = self.fresh.saturating_add(u16::from(sequential));
+            return;
         }
-        self.fresh = self.fresh.saturating_add(u16::from(sequential));
+        let fills = here && self.span() > RUN && !self.has_gaps();
+        self.step |= if fills { FILLS } else { 0 };
+        self.fresh = self.fresh.saturating_add(u16::from(sequential || fills));
     }
 
     /// Follows the source to the next object, and says how it got there.
@@ -232,7 +276,11 @@ fn tag(key: u64) -> u16 {
 
 /// See [`super::Concerns`].
 pub fn concerns(facts: &Facts) -> bool {
-    facts.asset || facts.refused.is_some() || facts.visit.is_some()
+    facts.asset
+        || facts.refused.is_some()
+        || facts.visit.is_some()
+        || facts.names > 0
+        || facts.makes
 }
 
 /// See [`super::Observe`].
@@ -244,6 +292,7 @@ pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
         trail.assets = trail.assets.saturating_add(1);
         return None;
     }
+    trail.know(facts);
     if let Some((group, id)) = facts.refused {
         trail.follow(group, id, facts.path_key, event);
         return None;
@@ -296,7 +345,7 @@ fn is_bare(record: &RequestRecord<'_>) -> bool {
 }
 
 /// Whether the User-Agent is a browser's.
-fn claims_browser(event: &Event<'_>) -> bool {
+pub fn claims_browser(event: &Event<'_>) -> bool {
     event.record.user_agent.starts_with(b"Mozilla/") && !event.facts.crawler
 }
 

@@ -2,6 +2,7 @@
 
 use crate::SourceKind;
 use crate::engine::Engine;
+use crate::facts;
 use crate::fusion::Sensitivity;
 use crate::hash::combine;
 use crate::profiles::Feature;
@@ -35,6 +36,7 @@ impl Engine<'_> {
             listed: false,
             learned_ms: 0,
             binds: true,
+            few: true,
             new_client: false,
         };
         let kin = said.agent.crawler && self.served.others(asked(), 0) > 0;
@@ -55,9 +57,14 @@ impl Engine<'_> {
             standing.listed |= listed;
             standing.invited |= listed && asked(ASKED_SITEMAP);
             standing.teaches &= peak < suspicion;
-            standing.binds &= source.kind != SourceKind::Client as u8
-                || source.activity.today(Feature::Objects, head.time_ms) < BINDING_OBJECTS;
             let client = source.kind == SourceKind::Client as u8;
+            if client {
+                let today = |feature| source.activity.today(feature, head.time_ms);
+                let private = today(Feature::PrivateObjects);
+                standing.few = private < FEW_OBJECTS;
+                standing.binds = today(Feature::Objects) < BINDING_OBJECTS
+                    || (facts::shows(record) && private < BINDING_OBJECTS);
+            }
             standing.vouched |= client && source.is_vouched_at(peak);
             standing.new_client |= client && source.requests == 1;
         }
@@ -86,6 +93,8 @@ pub(crate) struct Standing {
     pub(crate) learned_ms: u64,
     /// It opens few objects enough a day for them to be its own.
     pub(crate) binds: bool,
+    /// It asked for few objects today that may be private.
+    pub(crate) few: bool,
     /// It is the first of its client.
     pub(crate) new_client: bool,
 }
@@ -94,6 +103,8 @@ pub(crate) struct Standing {
 const ROBOTS: u64 = 0x726f_626f_7473;
 /// Objects that a client asks for in a day, from which on they are not taken for its own.
 const BINDING_OBJECTS: f32 = 16.0;
+/// Objects that may be private, up to which a client says how many each has.
+const FEW_OBJECTS: f32 = 8.0;
 /// Mean gap between the requests of a crawler that takes its time.
 const POLITE_GAP_MS: u64 = 100;
 /// The same of a program that reads what the sitemap invites it to.

@@ -35,11 +35,12 @@ impl Restore for Group {
     fn restore(&mut self, clock: &Clock) {
         self.last_ms = clock.watched(self.last_ms).min(clock.now_ms);
         self.epoch = (self.last_ms / crate::profiles::EPOCH_MS) as u32;
-        self.sealed = self.sealed.min(super::SEALED_DAYS);
+        self.sealed = self.sealed.min(super::group::SEALED_DAYS);
         let clamp = |count: u32| count.min(COUNT_MAX);
         self.visits = self.visits.map(clamp);
         self.objects = self.objects.map(clamp);
-        (self.total, self.returns, self.changes) =
-            (clamp(self.total), clamp(self.returns), clamp(self.changes));
+        for count in [&mut self.total, &mut self.returns, &mut self.changes, &mut self.held] {
+            *count = clamp(*count);
+        }
     }
 }

@@ -146,6 +146,11 @@ impl Activity {
         new
     }
 
+    /// How many asked for its private objects before: groups, of 32.
+    pub fn owners(&self) -> u32 {
+        self.owners.count_ones()
+    }
+
     /// The value of a feature on the day of `now_ms`: zero when nothing was counted on it.
     pub fn today(&self, feature: Feature, now_ms: u64) -> f32 {
         let today = self.epoch == super::Profile::epoch_of(now_ms) as u16;

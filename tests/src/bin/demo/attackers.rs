@@ -28,7 +28,6 @@ pub(crate) struct Attacker {
 
 /// At least one for each threat. What is promised leaves room for what is under way when the conviction
 /// falls: hydra fetches the form before each attempt, on four connections; a flood is one after seconds.
-/// Nobody of this shop has orders of their own: a hundred numbers may then be a list of one's own.
 pub(crate) const ATTACKERS: [Attacker; 9] = [
     attacker("gobuster dir, 5 threads", 12, 25, "vulnerability_scanning", tools::gobuster),
     attacker("hydra, HTML form", 1, 50, "credential_stuffing", tools::hydra_form),
@@ -37,7 +36,7 @@ pub(crate) const ATTACKERS: [Attacker; 9] = [
     attacker("curl, the same review", 7, 25, "spamming", tools::reviews),
     attacker("curl, one product, again", 9, 80, "scalping", tools::reservations),
     attacker("curl, the whole catalogue", 16, 80, "scraping", tools::catalogue),
-    attacker("curl, orders by number", 21, 200, "bola", tools::orders),
+    attacker("curl, orders by number", 21, 60, "bola", tools::orders),
     attacker("curl, 20 searches at once", 23, 5000, "resource_exhaustion", tools::searches),
 ];
 
