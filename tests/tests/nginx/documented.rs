@@ -131,7 +131,7 @@ fn zones_hold_what_the_page_says() {
             let found = tables.iter().find(|table| table["name"] == name).unwrap();
             let (found, said) = (found["size"].as_f64().unwrap(), said.parse::<f64>().unwrap());
             // The page need not follow each byte that a source takes more or less.
-            let near = (said * 0.98..said * 1.2).contains(&found);
+            let near = (said * 0.95..said * 1.2).contains(&found);
             assert!(near, "{}: {name}: {found}, the page says {said}", row[0]);
         }
     }
