@@ -98,8 +98,9 @@ pub(super) fn orders(to: SocketAddr, home: &Path) -> Command {
     command
 }
 
+/// One search again and again; what counts them is never sent.
 pub(super) fn searches(to: SocketAddr, _: &Path) -> Command {
-    let mut command = curl(&format!("http://{to}/search?q=lamp+[1-20000]"));
+    let mut command = curl(&format!("http://{to}/search?q=lamp#[1-20000]"));
     command.args(["--parallel", "--parallel-max", "20", "--parallel-immediate"]);
     command
 }
