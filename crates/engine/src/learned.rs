@@ -1,7 +1,7 @@
 //! The learned part: what corroborates a suspicion, and never makes one.
 //!
-//! At checkpoints of a client (8, 16, 32, 64 requests, then every 64), and with every request of one that is near a
-//! conviction, its counters become a vector of [`features`]. Two models look at it:
+//! At checkpoints (8, 16, 32, 64 requests, then every 64) of a client under suspicion, and with every request of one
+//! that is near a conviction, its counters become a vector of [`features`]. Two models look at it:
 //!
 //! * [`scorer`]: for each threat a linear model with weights whose signs are known beforehand, trained
 //!   on the simulator and shipped as data ([`scorers`]). Trained on balanced classes, its logit is a log
@@ -131,8 +131,8 @@ impl Engine<'_> {
         features::of(source, self.profile(source.application).unwrap_or(&none))
     }
 
-    /// At a checkpoint of a client, lets the models look at it; a well-behaved one then teaches the
-    /// forest, unless the record's sources are under suspicion.
+    /// At a checkpoint of a client, lets the models look at it if what they say would count; a well-behaved
+    /// one teaches the forest, unless the record's sources are under suspicion.
     pub(crate) fn reconsider(
         &mut self,
         slots: &Slots,
@@ -143,29 +143,37 @@ impl Engine<'_> {
         self.forest.count_record();
         let Some(slot) = slots.client else { return };
         let source = self.sources.get_mut(slot);
-        let checkpoint = is_checkpoint(source.requests);
-        if !checkpoint && slots.client_peak() < NEAR * Sensitivity::Normal.threshold() {
+        let (checkpoint, peak) = (is_checkpoint(source.requests), slots.client_peak());
+        let h = Sensitivity::Normal.threshold();
+        let looked_at = peak >= NEAR * h || (checkpoint && peak >= h / 2.0);
+        let epoch = ((now_ms / EPOCH_MS) as u16).wrapping_add(1);
+        let lesson = checkpoint
+            && teaches
+            && self.config.models.forest
+            && source.learned.epoch != epoch
+            && source.is_vouched_at(peak)
+            && source.convictions == 0
+            && self.forest.is_due(now_ms);
+        if !looked_at && !lesson {
             return;
         }
         let models = self.config.models;
         let profile = &self.profiles[application.min(self.profiles.len() - 1)];
         let features = features::of(source, profile);
         let step = |nats: f32| (nats * STEPS).clamp(0.0, 255.0) as u8;
-        if models.scorers {
+        if models.scorers && looked_at {
             for (margin, scorer) in source.learned.margins.iter_mut().zip(&scorers::SCORERS) {
                 *margin = step(scorer.margin(&features));
             }
         }
-        if models.forest {
+        if models.forest && looked_at {
             let score = self.forest.score(&features);
             source.learned.surprise = step(self.forest.surprise(score));
-            let epoch = ((now_ms / EPOCH_MS) as u16).wrapping_add(1);
-            let behaves = checkpoint && teaches && source.is_vouched() && source.convictions == 0;
-            if behaves && source.learned.epoch != epoch {
-                let network = (source.network >> 8) as u32;
-                if self.forest.offer(&features, network, now_ms / EPOCH_MS, now_ms) {
-                    source.learned.epoch = epoch;
-                }
+        }
+        if lesson {
+            let network = (source.network >> 8) as u32;
+            if self.forest.offer(&features, network, now_ms / EPOCH_MS, now_ms) {
+                source.learned.epoch = epoch;
             }
         }
     }

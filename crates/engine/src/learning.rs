@@ -12,6 +12,7 @@ use crate::profiles::{Count, Feature, Profile};
 use crate::record::{Method, NO_UPSTREAM, RecordHead, RequestRecord};
 use crate::role::Role;
 use crate::slots::Slots;
+use crate::source::network_of;
 use crate::target::Target;
 
 /// Nothing is learned for this long after an event of an attack from many sources.
@@ -164,7 +165,8 @@ impl Engine<'_> {
             profile.meet(owner(record, 0));
         }
         let before = source.activity;
-        let (network, fingerprint) = (source.network, source.discriminator);
+        // Its own, which lie further off.
+        let (network, fingerprint) = (network_of(record.head.address), record.head.fingerprint);
         if profile.learn(&mut source.activity, network, fingerprint, now_ms) {
             let habit = facts.habit;
             self.habits.learn(&mut source.activity, &before, habit, now_ms, ready);

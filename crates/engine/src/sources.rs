@@ -17,28 +17,19 @@ pub use singles::{Line, PAIRS, Singles};
 pub use table::{Bucket, Sources, WAYS};
 
 /// What is remembered of one source in one application. Plain old data, [`SOURCE_BYTES`] bytes; key 0
-/// is a free slot; any bit pattern is valid.
+/// is a free slot; any bit pattern is valid. The order is that of how many records need it: whatever
+/// nearly all do lies in front.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C, align(8))]
 pub struct Source {
     /// Hash of application and key.
     pub key: u64,
-    /// Key of the application.
-    pub application: u64,
-    /// [`SourceKey::network`].
-    pub network: u64,
-    /// [`SourceKey::discriminator`].
-    pub discriminator: u64,
-    /// Monotonic milliseconds of the first record.
-    pub first_ms: u64,
     /// Monotonic milliseconds of the last record.
     pub last_ms: u64,
+    /// Monotonic milliseconds of the first record.
+    pub first_ms: u64,
     /// The decision about it holds until then; 0 when there is none.
     pub denied_until_ms: u64,
-    /// Incident of the last conviction.
-    pub incident: u64,
-    /// Evidence for each threat.
-    pub walks: [Walks; 8],
     /// Judged requests.
     pub requests: u32,
     /// Those that succeeded.
@@ -48,10 +39,6 @@ pub struct Source {
     /// A bit for each of 32 groups: of vouched clients (of an address), of vouched sessions (of a
     /// client), of addresses (of a session).
     pub users: u32,
-    /// The same for those clients and sessions that were convicted.
-    pub convicted_users: u32,
-    /// Requests of convicted clients (addresses only).
-    pub convicted_requests: u32,
     /// Convictions so far.
     pub convictions: u16,
     /// [`SourceKind`].
@@ -67,21 +54,36 @@ pub struct Source {
     pub hold: u8,
     /// A bit for each threat that an operator lifted; holds until `grace_until_s`.
     pub lifted: u8,
-    /// The day, of the monotonic clock, and its requests; requests of a usual day.
+    /// Evidence for each threat.
+    pub walks: [Walks; 8],
+    /// The day, of the monotonic clock, and its requests.
     pub(crate) day: u32,
     pub(crate) today: u32,
-    pub(crate) usual: u32,
-    /// Monotonic seconds.
-    pub grace_until_s: u32,
+    /// What it did today.
+    pub activity: Activity,
+    /// What it cost.
+    pub load: resource_exhaustion::State,
     /// Objects it went through.
     pub trail: scraping::State,
     /// What it published, created, reserved.
     pub posts: posting::State,
-    /// What it cost.
-    pub load: resource_exhaustion::State,
-    /// What it did today.
-    pub activity: Activity,
     // From here on is what few records need: see [`Self::HOT`].
+    /// Requests of a usual day.
+    pub(crate) usual: u32,
+    /// Monotonic seconds.
+    pub grace_until_s: u32,
+    /// Key of the application.
+    pub application: u64,
+    /// [`SourceKey::network`].
+    pub network: u64,
+    /// [`SourceKey::discriminator`].
+    pub discriminator: u64,
+    /// Incident of the last conviction.
+    pub incident: u64,
+    /// As [`Self::users`], those that were convicted.
+    pub convicted_users: u32,
+    /// Requests of convicted clients (addresses only).
+    pub convicted_requests: u32,
     /// Misses.
     pub scanning: vulnerability_scanning::State,
     /// Attempts to log in.
@@ -119,7 +121,7 @@ pub(crate) const ASKED_VOUCHED: u8 = 4;
 
 impl Source {
     /// Bytes in front that nearly every record needs: what is read ahead.
-    const HOT: usize = core::mem::offset_of!(Self, scanning);
+    const HOT: usize = core::mem::offset_of!(Self, usual);
 
     /// Whether it behaved well often enough to count as a user: three requests served over two
     /// templates, and nothing against it.
@@ -155,7 +157,9 @@ impl Source {
 
     /// The threats for which it is in grace: lifted lately.
     pub fn grace(&self, now_ms: u64) -> u8 {
-        if u64::from(self.grace_until_s) * 1000 > now_ms { self.lifted } else { 0 }
+        // Nearly nobody was, and when it ends lies further off.
+        let lifted = self.lifted != 0 && u64::from(self.grace_until_s) * 1000 > now_ms;
+        if lifted { self.lifted } else { 0 }
     }
 
     /// Well-behaved others behind the key, beside the one of this hash.

@@ -101,13 +101,19 @@ impl<'m> Forest<'m> {
         self.head.records = self.head.records.wrapping_add(1);
     }
 
+    /// Whether it is time for the next lesson.
+    pub fn is_due(&self, now_ms: u64) -> bool {
+        let head = &*self.head;
+        let waited = now_ms.saturating_sub(head.lesson_ms) >= GAP_MS || head.lesson_ms > now_ms;
+        head.records >= GAP_RECORDS || waited
+    }
+
     /// Teaches a sample if it is time and its network has not taught too much of late.
     pub fn offer(&mut self, sample: &Features, network: u32, epoch: u64, now_ms: u64) -> bool {
-        let head = &mut *self.head;
-        let waited = now_ms.saturating_sub(head.lesson_ms) >= GAP_MS || head.lesson_ms > now_ms;
-        if head.records < GAP_RECORDS && !waited {
+        if !self.is_due(now_ms) {
             return false;
         }
+        let head = &mut *self.head;
         if head.epoch != epoch {
             head.epoch = epoch;
             head.networks.fill(0);
