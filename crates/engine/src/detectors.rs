@@ -11,7 +11,7 @@ use crate::evidence::Ratios;
 use crate::facts::Facts;
 use crate::learned;
 use crate::profiles::Feature;
-use crate::record::RequestRecord;
+use crate::record::{RequestRecord, flags};
 use crate::sources::Source;
 
 pub mod account_creation;
@@ -131,6 +131,7 @@ pub const MEASURES: &[Measure] = &[
     measure(Threat::Scraping, "unpopular_objects", "objects", 8.0, |s| {
         f32::from(s.trail.unpopular)
     }),
+    measure(Threat::Scraping, "bare_objects", "objects", 8.0, |s| s.posts.bare.count()),
     measure(Threat::Bola, "sequential_identifiers", "objects", 10.0, |s| {
         f32::from(s.trail.sequential)
     }),
@@ -206,6 +207,13 @@ impl Odds {
     pub(crate) fn of(&self, it_happened: bool) -> Ratios {
         if it_happened { self.happened } else { self.did_not }
     }
+}
+
+/// Nothing of what a page sends with its requests, and nothing that says who asks; an access log does not
+/// know of cookies and credentials.
+pub(crate) fn is_bare(record: &RequestRecord<'_>) -> bool {
+    let said = record.has(flags::REFERER | flags::COOKIE | flags::AUTHORIZATION);
+    !said && record.head.session == 0 && record.head.credential == 0
 }
 
 /// Remembers `value` in a ring; false when it was there already.

@@ -8,6 +8,8 @@
     reason = "a test fails loudly"
 )]
 
+#[path = "scenarios/alike.rs"]
+mod alike;
 #[path = "scenarios/attacks.rs"]
 mod attacks;
 #[path = "scenarios/benign.rs"]

@@ -12,7 +12,8 @@
 
 use std::sync::LazyLock;
 
-use super::scraping::{BURST, FILLS, HASTY, NEW, OWN_LIST, SEQUENTIAL, claims_browser};
+use super::scraping::bare::claims_browser;
+use super::scraping::{BURST, FILLS, HASTY, NEW, OWN_LIST, SEQUENTIAL};
 use super::{Event, Odds};
 use crate::Threat;
 use crate::evidence::Ratios;

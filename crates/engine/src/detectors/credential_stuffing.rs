@@ -44,8 +44,8 @@ pub enum Login {
 pub struct State {
     /// Monotonic milliseconds of the last attempt.
     last_ms: u64,
-    /// Hashes of the accounts or credentials tried last; where none is known, the first is the length
-    /// of the last body.
+    /// Hashes of the accounts or credentials tried last; where none is known, the lengths of the last
+    /// bodies.
     credentials: [u32; 4],
     /// Requests to a login.
     pub requests: u32,
@@ -70,23 +70,34 @@ impl State {
 
     /// What an attempt weighs by whether the source has just tried the same: the credential that is shown,
     /// or the account together with the length of what was sent, as passwords for one account have
-    /// many. Where neither is known, the length alone stands for it; an access log knows not even that.
+    /// many. Where neither is known, the length alone stands for it, so that a device with a few accounts
+    /// whose passwords are stale has tried them all; an access log knows not even that.
     fn novelty(&mut self, record: &RequestRecord<'_>, gap_ms: u64) -> Option<f32> {
         let head = &record.head;
+        let unknown = head.identity == 0 && head.credential == 0;
         let tried = match (head.identity, head.credential) {
             (0, 0) => 0,
             (0, credential) => combine(credential, u64::from(head.content_length)),
             (account, _) => combine(account, u64::from(head.content_length)),
         };
-        let length = head.content_length.wrapping_add(1);
-        let new = match tried {
-            0 if record.has(flags::FROM_LOG) => true,
-            0 => core::mem::replace(&mut self.credentials[0], length) != length,
-            _ => remember(&mut self.credentials, &mut self.credentials_at, tried as u32),
+        let tried = match tried {
+            0 => head.content_length.wrapping_add(1),
+            tried => tried as u32,
         };
+        let new = (unknown && record.has(flags::FROM_LOG))
+            || remember(&mut self.credentials, &mut self.credentials_at, tried);
         // A client that shows a stale credential shows it with every request.
         let hammered = gap_ms < HAMMERED_MS && head.credential == 0;
         if new { Some(1.0) } else { hammered.then_some(HAMMERED_WEIGHT) }
+    }
+
+    /// What it says that an attempt is unlike the last ones, nats. Every password that somebody tries has a
+    /// hash of its own, and an access log knows nothing.
+    fn varies(&self, record: &RequestRecord<'_>) -> f32 {
+        let known = record.head.credential == 0 && !record.has(flags::FROM_LOG);
+        let fails = self.failures >= VARIES_FROM
+            && self.successes.saturating_mul(VARIES_SUCCESSES) <= self.failures;
+        if known && fails { (VARIES[1] / VARIES[0]).ln() } else { 0.0 }
     }
 }
 
@@ -130,9 +141,17 @@ const ASKED_BY: u32 = 4;
 /// An outage is something of this hour.
 const HOUR_MS: u64 = 3_600_000;
 
-/// Share of failures: null for a person's pace, a hurried source, and a hurried source that does
-/// nothing else.
-const NULL: [f32; 3] = [0.35, 0.20, 0.12];
+/// Share of failures: null for a person's pace and for a hurried source; the second of each for one that
+/// does nothing else. Of people's failures at their own pace, three in ten are followed by something else
+/// (the form, a page, help with the password): 0.35 · 0.7 is the share of attempts that fail *and* come
+/// one after the other.
+const NULL: [[f32; 2]; 2] = [[0.35, 0.25], [0.20, 0.12]];
+/// Share of failures whose account or length of body is none of the last four: of somebody who forgot a
+/// password and tries what it may have been, and of a list of credentials. Counts from this many failures
+/// on, while at most one in nine attempts succeeded: in an office every attempt is somebody else's.
+const VARIES: [f32; 2] = [0.45, 0.8];
+const VARIES_FROM: u32 = 3;
+const VARIES_SUCCESSES: u32 = 8;
 /// Share of failures of a stuffing source: nothing fits, one in ten does, three, half.
 const ALTERNATIVES: [f32; 4] = [0.97, 0.90, 0.70, 0.50];
 /// Failures from so many browsers may be those of a household.
@@ -317,8 +336,7 @@ pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
     let only = state.requests * 5 >= requests * 4;
     // Each attempt from another browser that was never here, and nothing else: no household has so many.
     let shifts = event.facts.new_client && event.users == 0 && state.failures >= HOUSEHOLD;
-    let p0 =
-        NULL[if only && shifts { 2 } else { usize::from(hurried) + usize::from(hurried && only) }];
+    let p0 = NULL[usize::from(hurried || (only && shifts))][usize::from(only)];
     // Nobody who was let in tries to get in at once, again and again.
     let again = gap_ms < AGAIN_MS && state.requests >= 3;
     // Whoever was there while it was learned may log in on behalf of others.
@@ -336,6 +354,7 @@ pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
         return Some(ALTERNATIVES.map(|p1| ((1.0 - p1) / (1.0 - p0)).ln()));
     }
     let weight = state.novelty(event.record, gap_ms)?;
+    let varies = if weight < 1.0 { 0.0 } else { state.varies(event.record) };
     let weight = match (event.facts.login_outage, only) {
         (false, _) => weight,
         (true, true) => weight * OUTAGE_WEIGHT,
@@ -349,5 +368,5 @@ pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
     if let Some(floor) = member.filter(|_| event.users <= 1) {
         source.walks[Threat::CredentialStuffing as usize].raise(floor);
     }
-    Some(ALTERNATIVES.map(|p1| weight * (p1 / p0).ln()))
+    Some(ALTERNATIVES.map(|p1| weight * ((p1 / p0).ln() + varies)))
 }

@@ -75,6 +75,15 @@ impl Patterns {
             || self.probes.find_overlapping_iter(text).any(|found| whole(found.end()))
     }
 
+    /// The same of the last segment, wherever it lies.
+    pub fn is_probe_by_name(&self, raw: &[u8]) -> bool {
+        let path = Path::new(raw);
+        let text = path.as_bytes();
+        let end = text.iter().rposition(|&byte| byte != b'/').unwrap_or(0);
+        let start = text[..end].iter().rposition(|&byte| byte == b'/').unwrap_or(0);
+        self.is_probe(&Path::new(&text[start..]))
+    }
+
     /// An attack in the path.
     pub fn is_attacked_path(&self, path: &Path, raw: &[u8]) -> bool {
         path.as_bytes().contains(&0) || self.is_attack(raw)
@@ -119,7 +128,8 @@ pub fn is_misplaced_link(path: &Path) -> bool {
         .any(|scheme| path.as_bytes().windows(scheme.len()).any(|window| window == scheme))
 }
 
-/// Whether a User-Agent says that it is a crawler, by its name or by the address of its operator.
+/// Whether a User-Agent says that it is a crawler, by its name or by the address of its operator: a link, or
+/// a host name that is all of it.
 pub fn declares_crawler(user_agent: &[u8]) -> bool {
     const MARKS: [&[u8]; 6] = [b"bot", b"crawl", b"spider", b"slurp", b"http://", b"https://"];
     let begins = |at: usize| {
@@ -127,7 +137,17 @@ pub fn declares_crawler(user_agent: &[u8]) -> bool {
         let is = |mark: &[u8]| rest.get(..mark.len()).is_some_and(|w| w.eq_ignore_ascii_case(mark));
         matches!(rest[0] | 0x20, b'b' | b'c' | b's' | b'h') && MARKS.into_iter().any(is)
     };
-    (0..user_agent.len()).any(begins)
+    (0..user_agent.len()).any(begins) || is_host(user_agent)
+}
+
+/// Whether a text is a host name: labels with dots between, the last of letters.
+fn is_host(text: &[u8]) -> bool {
+    let letters = |label: &[u8]| label.len() >= 2 && label.iter().all(u8::is_ascii_alphabetic);
+    let label = |label: &[u8]| {
+        !label.is_empty() && label.iter().all(|&byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
+    let top = text.rsplit(|&byte| byte == b'.').next().unwrap_or_default();
+    top.len() < text.len() && letters(top) && text.split(|&byte| byte == b'.').all(label)
 }
 
 /// Percent-decoded twice (attacks hide behind double encoding), plus signs as spaces, comments that
@@ -211,6 +231,27 @@ mod tests {
         assert!(payload("/../../x"));
         assert!(!payload("/search?q=blue+union+jack+select+edition&page=2"));
         assert!(!payload("/a/../b?next=%2Faccount%2Forders"));
+    }
+
+    #[test]
+    fn names_of_their_own_and_of_their_directory() {
+        let patterns = Patterns::new().unwrap();
+        let by_name = |path: &str| patterns.is_probe_by_name(path.as_bytes());
+        assert!(by_name("/WP-admin/") && by_name("/wp-login.php"));
+        assert!(by_name("/blog/wp-login.php") && by_name("/a/b.sql"));
+        assert!(!by_name("/wp-includes/js/player.js") && !by_name("/") && !by_name(""));
+    }
+
+    #[test]
+    fn crawlers_say_so() {
+        for agent in ["GoodBot/2.1", "Links (+https://links.example/)", "search.example.com"] {
+            assert!(declares_crawler(agent.as_bytes()), "{agent}");
+        }
+        for agent in
+            ["curl/7.88.1", "Mozilla/5.0 Firefox/140.0", "a.b/1", "x..y", "1.2.3", "", "com"]
+        {
+            assert!(!declares_crawler(agent.as_bytes()), "{agent}");
+        }
     }
 
     #[test]

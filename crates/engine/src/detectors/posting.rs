@@ -11,6 +11,8 @@ use crate::evidence::Ratios;
 use crate::facts::Facts;
 use crate::role::Role;
 
+use super::scraping::bare::Bare;
+
 mod saved;
 
 /// Other requests since the last post, from which on a post counts as made by somebody who reads.
@@ -59,7 +61,8 @@ pub struct State {
     watched: u32,
     /// Changes to another path since the last reservation.
     strayed: u16,
-    padding: u16,
+    /// Of [`super::scraping`], whose own state is full.
+    pub bare: Bare,
 }
 
 impl State {

@@ -2,10 +2,11 @@
 //!
 //! A person looks at a page, decides and clicks; a sale's first minute is many people who each do
 //! that. A scalper reserves again and again within a second or three, sold out or not, and looks at
-//! nothing but the stock. One that takes its time is told by the watching alone.
+//! nothing but the stock. One that takes its time is told by the watching: alone, or by what a page would
+//! have sent along with each of its requests.
 
 use super::posting::READS;
-use super::{Event, did_not, happened};
+use super::{Event, did_not, happened, is_bare};
 use crate::Threat;
 use crate::evidence::Ratios;
 use crate::facts::Facts;
@@ -24,8 +25,13 @@ const HURRY_MS: u64 = 4000;
 /// are told that it is gone, but not for long.
 const NULL_WATCHED: f32 = 0.65;
 const PATIENCE_MS: u64 = 30_000;
-/// Of the last one only the watching counts, whatever the pace.
-const ALTERNATIVES: [f32; 4] = [0.97, 0.93, 0.85, 0.97];
+/// Share of reservations after which nothing but one path was asked for, of those, that come without
+/// Referer, cookie or credential, from who is not known and no program that is given what it orders: buttons
+/// of pages and of applications send one of them along, but for one client in three; and machines'.
+const NULL_BARE: f32 = 0.33;
+const BARE: f32 = 0.85;
+/// Of the second and the last one only the watching counts, whatever the pace.
+const ALTERNATIVES: [f32; 4] = [0.97, 0.97, 0.85, 0.97];
 /// What a reservation weighs that came after looking around, or from a program that says what it is, shows
 /// a credential and is given what it asks for: another company's orders.
 const READER: f32 = 0.25;
@@ -49,7 +55,8 @@ pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
     posts.reservations.set_last_ms(now_ms);
     posts.reservations.count = posts.reservations.count.saturating_add(1);
     let watched = posts.watched();
-    let reads = core::mem::take(&mut posts.others) >= READS && !watched;
+    let others = core::mem::take(&mut posts.others);
+    let reads = others >= READS && !watched;
     if first {
         return None;
     }
@@ -81,7 +88,13 @@ pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
     } else {
         did_not(ALTERNATIVES, NULL_WATCHED)
     };
+    // Somebody asked whether there is any, and then took it.
+    let known = event.veteran || record.has(flags::FROM_LOG);
+    let program = event.facts.accepted && !record.user_agent.starts_with(b"Mozilla/");
+    let bare = watched && others > 0 && is_bare(record) && !known && !program;
+    let bare = if bare { happened([BARE; 4], NULL_BARE) } else { did_not([BARE; 4], NULL_BARE) };
     let both = |m: usize| match m {
+        1 => watching[1] + bare[1],
         3 => watching[3],
         _ if event.facts.member.is_some() => 0.0,
         _ => pace[m] + if watched { watching[m] } else { 0.0 },

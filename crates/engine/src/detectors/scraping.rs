@@ -3,7 +3,9 @@
 //! Three things tell a collector from people, each an alternative of its own: it walks numbers in
 //! order, it takes rare objects as readily as popular ones, and it takes page after page without a
 //! breath and without what pages need to be seen. Who takes objects of an interface just as people do
-//! is told by how many they are, and that nothing else is ever asked for. A crawler that asks for
+//! is told by that nothing else is ever asked for, where it calls itself a browser and sends nothing that a browser
+//! would; else by how many they are. Who reads a whole archive, page after page with its pictures, takes rare ones
+//! and the next number as well, and is no collector. A crawler that asks for
 //! robots.txt and takes its time is left alone, and so is a program that asks for the sitemap and
 //! reads the pages on it: it warms a cache, or looks for dead links. Going through the same numbers again is no
 //! collecting. A program that says what it is, takes its time and follows no links was given a list of
@@ -13,13 +15,14 @@ use std::sync::LazyLock;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use super::{Event, Odds};
+use super::{Event, Odds, is_bare};
 use crate::evidence::Ratios;
 use crate::facts::Facts;
 use crate::object::Visit;
-use crate::record::{RequestRecord, flags};
+use crate::record::flags;
 use crate::sources::Source;
 
+pub mod bare;
 mod saved;
 
 /// Objects remembered one by one: coming back to one says nothing.
@@ -66,10 +69,8 @@ const MARGIN: f32 = 0.2;
 pub const BURST: u16 = 60;
 /// Groups of templates that a collector of one kind of objects asks for.
 const FEW: u32 = 2;
-/// What an object of an interface weighs that was asked for without anything that a page sends along,
-/// by a client that asks for nothing else, nats: one that says it is a browser, which no browser does,
-/// and one that says what it is. A day's work of the one is four hundred, of the other sixteen hundred.
-const DECEIT: f32 = 0.06;
+/// What an object of an interface weighs that was asked for without anything that a page sends along, by a
+/// client that says what it is and asks for nothing else, nats: a day's work is sixteen hundred.
 const BARE: f32 = 0.015;
 /// Popularity ratios from which on an object is unpopular, nats.
 const UNPOPULAR: f32 = 0.3;
@@ -287,17 +288,22 @@ pub fn concerns(facts: &Facts) -> bool {
 pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
     let facts = event.facts;
     let trail = &mut source.trail;
-    trail.step = 0;
+    let before = core::mem::take(&mut trail.step);
     if facts.asset {
         trail.assets = trail.assets.saturating_add(1);
+        source.posts.bare.dress();
         return None;
     }
     trail.know(facts);
+    let bare = &mut source.posts.bare;
+    let (onward, group) = (bare.onward(source.requests), trail.last_group);
+    let reads = facts.page && trail.reads(event.record);
     if let Some((group, id)) = facts.refused {
         trail.follow(group, id, facts.path_key, event);
         return None;
     }
     let visit = facts.visit?;
+    let onward = onward && group == visit.group;
     trail.follow(visit.group, visit.id, visit.key, event);
     if trail.step & NEW == 0
         || event.users > 1
@@ -317,7 +323,7 @@ pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
     let known = event.veteran || facts.authenticated;
     let listed = facts.listed && facts.page;
     // How deep somebody is in a list is no object, and says nothing by itself.
-    let inside = event.record.has(flags::SAME_SITE_REFERER) && claims_browser(event);
+    let inside = event.record.has(flags::SAME_SITE_REFERER) && bare::claims_browser(event);
     let scrolls = facts.place && !facts.page && (inside || source.templates.count_ones() > FEW);
     let most = if known || listed || scrolls { 0.0 } else { POPULARITY + MARGIN };
     let visit = Visit { popularity: visit.popularity.min(most), ..visit };
@@ -330,23 +336,23 @@ pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
     // Programs take objects of an interface in haste; nobody reads pages that way.
     let [sequential, hasty, popularity, together] = ratios;
     let bare = !known && source.templates.count_ones() <= FEW && is_bare(event.record);
+    let deceives = bare && bare::claims_browser(event);
+    let undressed = source.posts.bare.undressed(deceives, facts.page);
+    // What shows a list asks for all of it at once.
+    let at_once = trail.step & before & AT_ONCE != 0;
+    let weight = if onward && at_once { trail.listed().min(1.0) } else { 1.0 };
     let second = match (facts.page, bare) {
         (true, _) => hasty,
-        (false, true) if claims_browser(event) => DECEIT,
+        (false, true) if deceives => bare::objects(onward, weight) + undressed,
         (false, true) if !event.record.has(flags::FROM_LOG) => BARE,
         (false, _) => -0.1,
     };
-    Some([sequential, second, popularity, together])
-}
-
-/// Nothing of what a page sends with its requests, and nothing that says who asks.
-fn is_bare(record: &RequestRecord<'_>) -> bool {
-    !record.has(flags::REFERER) && !record.has(flags::COOKIE)
-}
-
-/// Whether the User-Agent is a browser's.
-pub fn claims_browser(event: &Event<'_>) -> bool {
-    event.record.user_agent.starts_with(b"Mozilla/") && !event.facts.crawler
+    let (popularity, together) = match (facts.page, deceives) {
+        (true, true) => (popularity + undressed, popularity + undressed + bare::pages(onward)),
+        _ => (popularity, together),
+    };
+    let ratios = [sequential, second, popularity, together];
+    Some(if reads { bare::reader(ratios) } else { ratios })
 }
 
 /// How an object was asked for.

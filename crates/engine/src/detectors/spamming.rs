@@ -28,6 +28,10 @@ const ALIKE: (u16, u16) = (8, 50);
 /// Probability of that, for spam from a template and for people.
 const ALIKE_SPAM: [f32; 4] = [0.7; 4];
 const ALIKE_PEOPLE: f32 = 0.3;
+/// Probability of a post without Referer, cookie or credential, for spam and for people: where a page sends
+/// no Referer, some visitors have no cookie either.
+const BARE_SPAM: [f32; 4] = [0.65; 4];
+const BARE_PEOPLE: f32 = 0.3;
 
 /// See [`super::Concerns`].
 pub fn concerns(facts: &Facts) -> bool {
@@ -79,7 +83,12 @@ fn beyond(event: &Event<'_>, source: &mut Source) -> Option<[f32; 3]> {
     let same = length > 0 && length.abs_diff(last) <= ALIKE.0.max(last / ALIKE.1);
     let alike =
         if same { happened(ALIKE_SPAM, ALIKE_PEOPLE) } else { did_not(ALIKE_SPAM, ALIKE_PEOPLE) };
+    let bare = if super::is_bare(event.record) {
+        happened(BARE_SPAM, BARE_PEOPLE)
+    } else {
+        did_not(BARE_SPAM, BARE_PEOPLE)
+    };
     let cold =
         if source.posts.others == 0 && source.posts.contributions.count > 0 { COLD } else { 0.0 };
-    Some([few, many, many + cold + alike[0]].map(|ratio| ratio * weight))
+    Some([few, many, many + cold + alike[0] + bare[0]].map(|ratio| ratio * weight))
 }
