@@ -116,7 +116,8 @@ pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
     // A person at a browser, and whoever was there while the application was learned; whoever takes their
     // time, where little is known.
     let looks = facts.page || (is_in_page(event) && claims_browser(event));
-    let known = !hasty && (looks || event.veteran || !visit.private);
+    let private = visit.private || visit.sealed;
+    let known = !hasty && (looks || event.veteran || !private);
     let (foreign, collected) =
         if known { (foreign.min(0.0), 0.0) } else { (foreign, collected(event, &visit, source)) };
     let served = if collected > 0.0 { collected } else { ODDS[2].of(false)[0] };

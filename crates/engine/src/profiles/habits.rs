@@ -85,9 +85,12 @@ impl<'m> Habits<'m> {
         habit.advance(feature, now_ms, ready);
         let Learner { live, today, null, .. } = &habit.learner;
         let known = ready && live.total() >= READY_SAMPLES && *null > 0.0;
-        // Where people do it all day long, as in a chat, how often says nothing; and where most do it
-        // today beyond what was normal, the application has changed.
-        let rare = live.quantile(0.5) <= feature.floor() && *null <= feature.prior();
+        // Where people do it all day long, as in a chat, how often says nothing. Of few samples the null
+        // is what the busiest does, which poison may raise: what nearly all do decides as well.
+        let (most, nearly_all) = (live.quantile(0.5), live.quantile(0.9));
+        let rare =
+            most <= feature.floor() && (*null <= feature.prior() || nearly_all <= feature.floor());
+        // Where most do it today beyond what was normal, the application has changed.
         let changed = today.total() >= READY_SAMPLES && today.quantile(0.5) > *null;
         (known && rare && !changed).then_some(*null)
     }

@@ -209,3 +209,26 @@ fn habits_follow_their_template() {
     assert!(null.is_some_and(|null| null < 10.0), "{null:?}");
     assert_eq!(habits.null(Feature::Posts, 43, 2 * DAY, true), None);
 }
+
+/// Few who do it a lot raise the null beyond the prior, and hide nobody; where many do, as in a chat, how
+/// often says nothing.
+#[test]
+fn a_few_who_do_it_a_lot_hide_nobody() {
+    let null = |many: u64| {
+        let mut slots = vec![Habit::default(); 16];
+        let mut habits = Habits::new(&mut slots);
+        let mut profile = Profile::new(1);
+        for n in 0..60u64 {
+            let now_ms = DAY + 80_000_000;
+            profile.advance(now_ms, true);
+            let posts = if n < many { 400 } else { 2 };
+            let mut activity = client(1, posts, posts, 0, n);
+            let before = activity;
+            profile.learn(&mut activity, network(n), combine(n, 4), now_ms);
+            habits.learn(&mut activity, &before, (Feature::Posts, 42), now_ms, true);
+        }
+        habits.null(Feature::Posts, 42, 2 * DAY, true)
+    };
+    assert!(null(3).is_some_and(|null| null > Feature::Posts.prior()), "{:?}", null(3));
+    assert_eq!(null(9), None, "more than a tenth");
+}
