@@ -124,12 +124,13 @@ impl Engine<'_> {
             if read { object::number(target.number, record.query, &endpoint) } else { None };
         let place = number.is_some() && object::is_place(target.number, record.query, &endpoint);
         let collected = read && (endpoint.object || page || number.is_some());
-        let visit =
-            (collected && served).then(|| self.visit(record, &endpoint, number, keys, standing));
+        let visit = (collected && served)
+            .then(|| self.visit(record, &endpoint, number, keys, standing).of(role));
         // What was served to others and now fails, fails for everybody.
         let refused = collected
             && endpoint.object
             && matches!(head.status, 401 | 403 | 404)
+            && role != Role::Catalog
             && self.served.others(path_key, address) < 2;
         let mut facts = Facts {
             contact,

@@ -6,6 +6,7 @@
 //! kept: where honest requests go, and where the objects are. Their ratio is the evidence.
 
 use crate::profiles::EPOCH_MS;
+use crate::role::Role;
 
 mod group;
 mod number;
@@ -166,6 +167,25 @@ impl<'m> Objects<'m> {
             self.groups[slot] = Group::new(key);
         }
         slot
+    }
+}
+
+impl Visit {
+    /// The same where the configuration says whose objects these are.
+    #[must_use]
+    pub fn of(self, role: Role) -> Self {
+        match role {
+            Role::Object => Self { private: true, public: false, ..self },
+            Role::Catalog => Self {
+                public: true,
+                private: false,
+                apart: false,
+                sealed: false,
+                foreign: false,
+                ..self
+            },
+            _ => self,
+        }
     }
 }
 

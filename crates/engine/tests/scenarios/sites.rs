@@ -2,6 +2,7 @@
 
 use api_abuse_engine::Threat;
 use api_abuse_engine::record::flags;
+use api_abuse_engine::role::Role;
 
 use crate::world::*;
 
@@ -159,4 +160,31 @@ fn packages_that_another_registry_has() {
         }
         assert!(world.decisions.is_empty(), "{:?}", world.decisions);
     });
+}
+
+/// Whose objects these are, the configuration may say: a walk through what is everybody's is nobody's concern
+/// before it is scraping; one through what is somebody's is one where nobody else has been yet, too.
+#[test]
+fn a_configuration_says_whose_objects_these_are() {
+    let paper = |person: u8, number: u32, role: Role| Hit {
+        flags: CALLS,
+        credential: u64::from(person) << 59 | 1,
+        role,
+        ..get(person, &format!("/api/papers/{number}"), 200)
+    };
+    let walk = |role: Role, known: bool| {
+        let mut requests = None;
+        world(|world| {
+            for person in (40..50).filter(|_| known) {
+                for _ in 0..3 {
+                    world.send(4000, &paper(person, 7000 + 37 * u32::from(person), role));
+                }
+            }
+            requests = until_convicted(world, 90, 50, |n| paper(99, 5000 + n, role));
+        });
+        requests.unwrap_or(u32::MAX)
+    };
+    assert!(walk(Role::Auto, true) <= 75 && walk(Role::Auto, false) > walk(Role::Object, false));
+    assert_eq!(walk(Role::Catalog, true), u32::MAX);
+    assert!(walk(Role::Object, true) <= 60 && walk(Role::Object, false) <= 60);
 }

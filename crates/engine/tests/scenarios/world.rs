@@ -2,6 +2,7 @@
 
 use api_abuse_engine::hash::{Seed, combine};
 use api_abuse_engine::record::{Method, NO_UPSTREAM, RecordHead, Verdict, flags};
+use api_abuse_engine::role::Role;
 use api_abuse_engine::{Config, Decision, Engine, RequestRecord, Threat};
 
 pub(crate) const SEED: Seed = Seed([11, 22]);
@@ -33,6 +34,8 @@ pub(crate) struct Hit {
     pub(crate) verdict: Verdict,
     /// Incident that stands behind the answer.
     pub(crate) incident: u64,
+    /// What the configuration says that the endpoint is for.
+    pub(crate) role: Role,
 }
 
 /// A page that somebody of one network asks for.
@@ -68,6 +71,7 @@ pub(crate) fn ask(address: u32, path: &str, status: u16) -> Hit {
         bytes: 0,
         verdict: Verdict::Passed,
         incident: 0,
+        role: Role::Auto,
     }
 }
 
@@ -141,6 +145,7 @@ impl<'m> World<'m> {
             verdict: hit.verdict as u8,
             incident: hit.incident,
             protocol: 11,
+            role: hit.role as u8,
             blocking: 1,
             ..RecordHead::default()
         };
