@@ -132,6 +132,9 @@ impl Roles {
         if looks.is_resource() {
             return Role::Static;
         }
+        if path.segments().any(is_called_back) {
+            return Role::Auto;
+        }
         let mut text = [b'-'; PATH_MAX + 2];
         let words = words(path, &mut text);
         let named = self.words.find_overlapping_iter(words).filter_map(|found| {
@@ -149,6 +152,12 @@ impl Roles {
             role => role.unwrap_or(Role::Auto),
         }
     }
+}
+
+/// Whether other programs report here what happened with them: `/webhooks/orders` orders nothing.
+fn is_called_back(segment: &[u8]) -> bool {
+    const NAMES: [&[u8]; 4] = [b"webhook", b"webhooks", b"hook", b"hooks"];
+    NAMES.iter().any(|name| segment.eq_ignore_ascii_case(name))
 }
 
 /// The role of a request: the configured one, or the one that its path names.
@@ -336,6 +345,11 @@ mod tests {
             ("/wp-comments-post.php", Role::Content),
             ("/products/7/reviews", Role::Content),
             ("/feedback", Role::Content),
+            ("/webhooks/orders", Role::Auto),
+            ("/api/hooks/shop/customers/create", Role::Auto),
+            ("/api/2fa/verify", Role::Login),
+            ("/account/otp", Role::Login),
+            ("/emails/verify", Role::Auto),
             ("/authors", Role::Auto),
             ("/tokenizer", Role::Auto),
             ("/blogging/in", Role::Auto),

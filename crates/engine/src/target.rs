@@ -154,7 +154,7 @@ impl Target {
             let kind = Token::of(path.last()).0;
             Missed {
                 name: missed_name(path, seed),
-                exempt: is_courtesy(path) || is_misplaced_link(path),
+                exempt: is_courtesy(path) || is_misplaced_link(path) || is_digest(path.last()),
                 probe: patterns.is_probe(path),
                 numbered: matches!(kind, Token::Int | Token::Uuid | Token::Date),
             }
@@ -190,6 +190,13 @@ impl Target {
     pub fn steps(&mut self) -> &mut [Step] {
         &mut self.steps[..usize::from(self.depth)]
     }
+}
+
+/// Whether a name is that of content, as caches and registries have it (`sha256:…`): nobody guesses it.
+fn is_digest(name: &[u8]) -> bool {
+    const LEAST: usize = 40;
+    let digest = name.rsplit(|&byte| byte == b':').next().unwrap_or(name);
+    digest.len() >= LEAST && digest.iter().all(u8::is_ascii_hexdigit)
 }
 
 impl Step {

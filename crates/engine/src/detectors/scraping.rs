@@ -289,7 +289,7 @@ pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
     let facts = event.facts;
     let trail = &mut source.trail;
     let before = core::mem::take(&mut trail.step);
-    if facts.asset {
+    if facts.asset || bare::is_pulled_in(event) {
         trail.assets = trail.assets.saturating_add(1);
         source.posts.bare.dress();
         return None;

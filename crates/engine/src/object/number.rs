@@ -27,20 +27,20 @@ pub fn number(last: Option<Option<u64>>, query: &[u8], endpoint: &Resolved) -> O
     }
 }
 
-/// Whether that number is a place in a list, or a moment: `?page=3`, `?since=42`.
+/// Whether that number is a place in a list: `?page=3`.
 pub fn is_place(last: Option<Option<u64>>, query: &[u8], endpoint: &Resolved) -> bool {
     !(endpoint.object && last.is_some())
         && argument(query).is_some_and(|(name, _)| PLACES.iter().any(|it| is_named(name, it)))
 }
 
-/// The first argument whose value is a number, and that is no length of a list.
+/// The first argument whose value is a number, and that is no length of a list and no moment.
 fn argument(query: &[u8]) -> Option<(&[u8], &[u8])> {
     query.split(|&b| b == b'&').filter_map(|argument| argument.split_once_at(b'=')).find(
         |(name, value)| {
             let number = !value.is_empty() && value.len() < 18;
             number
                 && value.iter().all(u8::is_ascii_digit)
-                && !SIZES.iter().any(|it| is_named(name, it))
+                && !SIZES.iter().chain(&MOMENTS).any(|it| is_named(name, it))
         },
     )
 }
@@ -51,24 +51,24 @@ fn is_named(name: &[u8], of: &[u8]) -> bool {
     letters.eq(of.iter().copied())
 }
 
-/// Where a list is gone on with, and since when there may be news.
-const PLACES: [&[u8]; 16] = [
-    b"page",
-    b"p",
-    b"pg",
-    b"paged",
-    b"pageno",
-    b"offset",
-    b"skip",
-    b"start",
-    b"from",
-    b"after",
-    b"since",
+/// Where a list is gone on with.
+const PLACES: [&[u8]; 11] = [
+    b"page", b"p", b"pg", b"paged", b"pageno", b"offset", b"skip", b"start", b"from", b"after",
     b"cursor",
+];
+/// Since when there may be news, and what only keeps an answer from being taken out of a cache (`_`): who
+/// waits for what is new asks for nothing in particular.
+const MOMENTS: [&[u8]; 10] = [
+    b"since",
     b"seq",
     b"lasteventid",
     b"sinceid",
     b"lastid",
+    b"timestamp",
+    b"ts",
+    b"nocache",
+    b"cachebuster",
+    b"",
 ];
 /// Arguments that say how long a list is to be, not what is on it: `?limit=50&offset=400`.
 const SIZES: [&[u8]; 8] =
@@ -101,12 +101,13 @@ mod tests {
         assert_eq!(of("/search", "q=lamp&page=3", &page), Some(3));
         assert_eq!(of("/search", "q=lamp", &page), None);
         assert_eq!(of("/items", "limit=50&offset=400", &page), Some(400));
+        assert_eq!(of("/events", "since_id=17&_=1764355300", &page), None);
         let place = |path: &str, query: &str, endpoint| {
             is_place(last_number(&Path::new(path.as_bytes())), query.as_bytes(), endpoint)
         };
         for (path, query, expected) in [
             ("/items", "perPage=50&page=4", true),
-            ("/events", "queue=a&lastEventId=17", true),
+            ("/events", "queue=a&lastEventId=17", false),
             ("/orders", "order_id=17&page=2", false),
             ("/orders", "page=a&id=4", false),
             ("/items", "", false),

@@ -1,5 +1,6 @@
 //! Programs that people set up, and what pages and applications do by themselves: nobody is convicted.
 
+use api_abuse_engine::Threat;
 use api_abuse_engine::record::{Method, flags};
 
 use crate::world::*;
@@ -150,5 +151,91 @@ fn a_password_manager_that_is_out_of_date() {
     harmless(40, |n| {
         let fits = Hit { flags: flags::SETS_COOKIE, ..post(99, "/login", 302, 40) };
         (4000, if n % 4 == 0 { fits } else { post(99, "/login", 200, 40 + n % 3) })
+    });
+}
+
+/// What other programs report is nothing that they order, write or register.
+#[test]
+fn what_shops_and_banks_report() {
+    for path in ["/webhooks/orders", "/api/hooks/pay/customers/create"] {
+        harmless(200, |n| {
+            let hit = json(post(99, path, 204, 300));
+            (u64::from(20 + n % 7 * 60), Hit { user_agent: "notifier/2", ..hit })
+        });
+    }
+}
+
+/// Two hundred pictures on a page, whose names do not say that they are; whoever takes them without the page
+/// collects them.
+#[test]
+fn a_gallery_with_hundreds_of_pictures() {
+    let picture = |n: u32| Hit { flags: 0, ..get(99, &format!("/photo/{}", 4000 + n), 200) };
+    harmless(1206, |n| match n % 201 {
+        0 => (5000, Hit { referer: Some("/"), ..get(99, "/album", 200) }),
+        _ => (12, Hit { referer: Some("/album"), ..picture(n) }),
+    });
+    world(|world| {
+        let user_agent = "collect/1";
+        let hit = |n| Hit { user_agent, ..picture(n) };
+        let requests = convicted_for(world, Threat::Scraping, 200, 12, hit);
+        assert!(requests <= 60, "{requests}");
+    });
+}
+
+/// What is not in a cache is nothing that was guessed: content is named by what it is.
+#[test]
+fn what_a_cache_of_builds_does_not_have() {
+    for prefix in ["/cache/cas/", "/v2/team/app/blobs/sha256:"] {
+        harmless(300, |n| {
+            let path = format!(
+                "{prefix}{:016x}{:048x}",
+                u64::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15),
+                n
+            );
+            (20, Hit { user_agent: "build/7", flags: 0, ..get(99, &path, 404) })
+        });
+    }
+}
+
+/// A folder that is mounted is asked for names that may be in any; without a folder, they are looked for.
+#[test]
+fn a_folder_that_is_mounted() {
+    const NAMES: [&str; 5] = ["desktop.ini", "folder.jpg", "thumbs", "hidden", "trashes"];
+    let asked = |n: u32| {
+        let path = format!("/files/dir{}/{}", n / 6, NAMES[n as usize % 5]);
+        let flags = flags::AUTHORIZATION;
+        Hit { user_agent: "mount/1", flags, credential: 6, ..get(99, &path, 404) }
+    };
+    harmless(600, |n| match n % 6 {
+        1 => (20, Hit { method: Method::WebDav, status: 207, ..asked(n) }),
+        _ => (20, asked(n)),
+    });
+    world(|world| {
+        convicted_for(world, Threat::VulnerabilityScanning, 60, 20, asked);
+    });
+}
+
+/// News that an application waits for all day long, which does nothing else and sends nothing along.
+#[test]
+fn news_that_a_program_waits_for() {
+    let queries: Vec<_> = (0..3000).map(|n| &*format!("since={}", 1_000_000 + n).leak()).collect();
+    harmless(3000, |n| {
+        let query = queries[n as usize - 1];
+        let hit = json(get(99, "/api/updates", 200));
+        (u64::from(300 + n % 3 * 900), Hit { user_agent: "news/2", query, ..hit })
+    });
+}
+
+/// A second factor is as good as a login: a few codes are mistyped, a hundred are guessed.
+#[test]
+fn codes_that_are_mistyped_and_codes_that_are_guessed() {
+    let code = |status| json(post(99, "/api/2fa/verify", status, 17));
+    harmless(70, |n| match n % 7 {
+        0 => (9000, code(200)),
+        _ => (5000, code(401)),
+    });
+    world(|world| {
+        let attempts = convicted_for(world, Threat::CredentialStuffing, 100, 200, |_| code(401));
+        assert!(attempts <= 60, "{attempts}");
     });
 }

@@ -93,3 +93,16 @@ pub fn claims_browser(event: &Event<'_>) -> bool {
 pub(super) fn reader([sequential, hasty, popularity, together]: Ratios) -> Ratios {
     [sequential.min(0.0), hasty.min(0.0), popularity.min(popularity * READER), together.min(0.0)]
 }
+
+/// Whether a page of ours pulls it in, though its name does not say so: `/photos/42/small`. What belongs to somebody
+/// is looked at, and so is what shows who asks.
+pub(super) fn is_pulled_in(event: &Event<'_>) -> bool {
+    const NOT: u32 = flags::HTML | flags::JSON | flags::ACCEPTS_HTML | flags::FROM_LOG;
+    let visit = event.facts.visit.as_ref();
+    let owned = visit.is_none_or(|it| it.private || it.apart || it.sealed);
+    !owned
+        && !event.facts.authenticated
+        && event.record.has(flags::SAME_SITE_REFERER)
+        && event.record.head.flags & NOT == 0
+        && claims_browser(event)
+}
