@@ -2,6 +2,7 @@
 
 mod member;
 mod standing;
+mod touched;
 
 use crate::approach::Keys;
 use crate::detectors::credential_stuffing::{self, Answers, Login};
@@ -40,6 +41,8 @@ pub struct Facts {
     pub path_key: u64,
     /// A request for an object or a page of a kind, if it was served.
     pub visit: Option<Visit>,
+    /// An object that the request does something to, or asks a part of, if it was served.
+    pub touched: Option<Visit>,
     /// The number that was asked for is a place in a list, or a moment, and no object.
     pub place: bool,
     /// An object that was refused (401, 403, 404): its group and number.
@@ -120,8 +123,7 @@ impl Engine<'_> {
         let member =
             if login_outage { None } else { self.member(record, slots, attempt, interface) };
         let read = record.is(Method::Get) && !matches!(role, Role::Static | Role::Login);
-        let number =
-            if read { object::number(target.number, record.query, &endpoint) } else { None };
+        let number = read.then(|| object::number(target.number, record.query, &endpoint)).flatten();
         let place = number.is_some() && object::is_place(target.number, record.query, &endpoint);
         let collected = read && (endpoint.object || page || number.is_some());
         let visit = (collected && served)
@@ -147,6 +149,7 @@ impl Engine<'_> {
             template: endpoint.template,
             path_key,
             visit,
+            touched: self.touched(record, (said.target, role), &endpoint, keys, standing),
             place,
             refused: refused.then_some((endpoint.group, number)),
             makes: accepted && is_post(record) && head.status == 201,

@@ -186,6 +186,18 @@ impl Target {
         }
     }
 
+    /// Whether it is a name below an identifier: `/users/4/orders`.
+    pub fn is_part(&self) -> bool {
+        match &self.steps[..usize::from(self.depth)] {
+            [.., above, last] => {
+                let identifies =
+                    matches!(above.class, Token::Int | Token::Uuid | Token::Hex | Token::Opaque);
+                identifies && last.class == Token::Literal
+            }
+            _ => false,
+        }
+    }
+
     /// The segments that are looked at.
     pub fn steps(&mut self) -> &mut [Step] {
         &mut self.steps[..usize::from(self.depth)]

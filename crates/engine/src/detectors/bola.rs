@@ -13,7 +13,7 @@
 use std::sync::LazyLock;
 
 use super::scraping::bare::claims_browser;
-use super::scraping::{BURST, FILLS, HASTY, NEW, OWN_LIST, SEQUENTIAL};
+use super::scraping::{BURST, FILLS, HASTE_MS, HASTY, NEW, OWN_LIST, SEQUENTIAL};
 use super::{Event, Odds};
 use crate::Threat;
 use crate::evidence::Ratios;
@@ -63,7 +63,7 @@ static ODDS: LazyLock<[Odds; 3]> = LazyLock::new(|| {
 
 /// See [`super::Concerns`].
 pub fn concerns(facts: &Facts) -> bool {
-    facts.refused.is_some() || facts.visit.is_some() || writes(facts)
+    facts.refused.is_some() || facts.visit.is_some() || facts.touched.is_some() || writes(facts)
 }
 
 fn writes(facts: &Facts) -> bool {
@@ -73,6 +73,9 @@ fn writes(facts: &Facts) -> bool {
 /// See [`super::Observe`].
 pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
     let facts = event.facts;
+    if let Some(found) = facts.touched.and_then(|visit| touched(event, &visit, source)) {
+        return Some(found);
+    }
     if writes(facts) {
         // Whoever looks whether it is there before it puts it there.
         if event.record.method() == Method::Put && source.trail.has_seen(facts.path_key) {
@@ -123,6 +126,25 @@ pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
     let served = if collected > 0.0 { collected } else { ODDS[2].of(false)[0] };
     let together = collected + foreign + walk[2].max(0.0) * 0.5;
     Some([walk[0], foreign, served, together])
+}
+
+/// What it says that the source did something to an object, or asked a part of it: whose it is, each owner
+/// once. Numbers say nothing, as parts of an upload have them in order. A person at a browser does as
+/// much to what is others' as a list on a page allows to be marked.
+fn touched(event: &Event<'_>, visit: &Visit, source: &mut Source) -> Option<Ratios> {
+    if event.users > 1 || event.established || visit.public || !belongs(visit) {
+        return None;
+    }
+    let hasty = event.gap_ms < HASTE_MS;
+    let looks = is_in_page(event) && claims_browser(event);
+    let pace = match (hasty, looks) {
+        (true, false) => 1.0,
+        (true, true) => PACE,
+        (false, false) if !event.veteran => PROGRAM_PACE,
+        (false, _) => 0.0,
+    };
+    let foreign = weigh(foreign(visit, source), pace);
+    (foreign != 0.0).then_some([0.0, foreign, 0.0, foreign])
 }
 
 /// Objects of its group belong to somebody, as far as is known.

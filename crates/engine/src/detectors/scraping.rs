@@ -46,7 +46,7 @@ const CAUGHT_UP: u8 = 30;
 /// shuffle them.
 const STEP: u32 = 4;
 /// Objects closer together than this are taken without looking at them.
-const HASTE_MS: u64 = 1000;
+pub const HASTE_MS: u64 = 1000;
 
 /// Probability that the next object is the next number: a page that loads its list item by item,
 /// against a walk.

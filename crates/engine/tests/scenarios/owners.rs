@@ -231,3 +231,80 @@ fn staff_and_customers_at_their_browsers() {
         with_session(browser(&format!("/api/photos/{n}"), false))
     });
 }
+
+/// What is done to objects of others, and asked of them, whatever the method.
+#[test]
+fn orders_of_others_that_are_changed_and_deleted() {
+    for method in [Method::Put, Method::Patch, Method::Delete, Method::Head] {
+        for number in [|n| n, |n| shuffled(n, 520)] {
+            let requests = walked(MANY, 200, |n| Hit { method, ..order(number(n)) });
+            assert!(requests <= 290, "{method:?}: {requests}");
+        }
+    }
+}
+
+/// Customers who look at a part of their own accounts.
+fn accounts(test: impl FnOnce(&mut World<'_>)) {
+    after_a_minute(NO_ORDERS, |world| {
+        for _ in 0..3 {
+            for n in 0..60 {
+                let path = format!("/api/accounts/{}/statements", 100 + n * 3);
+                let address = (CUSTOMERS + n % 20).to_be_bytes();
+                world.send(300, &Hit { address, ..call(u64::from(n % 20) + 1, &path, 200) });
+            }
+        }
+        assert!(world.decisions.is_empty(), "{:?}", world.decisions);
+        test(world);
+    });
+}
+
+/// An order that is marked on a page of the application.
+fn marked(n: u32) -> Hit {
+    Hit { method: Method::Patch, user_agent: CHROME, flags: CALL | DRESSED, ..order(n) }
+}
+
+fn statements(n: u32) -> Hit {
+    Hit { user_agent: CURL, ..call(99, &format!("/api/accounts/{n}/statements"), 200) }
+}
+
+#[test]
+fn parts_of_what_belongs_to_others() {
+    accounts(|world| {
+        let requests = convicted_for(world, Threat::Bola, 200, 200, |n| statements(100 + n));
+        assert!(requests <= 60, "{requests}");
+    });
+    accounts(|world| {
+        // Nobody's, or one's own.
+        for n in 0..400 {
+            world.send(200, &statements(5000 + n % 40));
+        }
+        // A family's.
+        for n in 0..200 {
+            world.send(900, &statements(100 + n % 4 * 3));
+        }
+        assert!(world.decisions.is_empty(), "{:?}", world.decisions);
+    });
+}
+
+/// The parts of uploads, in order; what one made and deletes; a list on a page that is marked as done; support
+/// staff at a browser.
+#[test]
+fn what_people_change_by_the_dozen() {
+    let quiet = |hit: fn(u32) -> Hit, count, gap_ms| {
+        after_a_minute(MANY, |world| {
+            for n in 0..count {
+                world.send(gap_ms, &hit(n));
+            }
+            assert!(world.decisions.is_empty(), "{:?}", world.decisions);
+        });
+    };
+    let part: fn(u32) -> Hit = |n| {
+        let path = format!("/api/uploads/{:08x}5/{}", 7 + n / 100, n % 100);
+        let address = (CUSTOMERS + n / 100 % 5).to_be_bytes();
+        Hit { method: Method::Put, address, ..call(u64::from(n / 100 % 5) + 1, &path, 200) }
+    };
+    quiet(part, 2000, 30);
+    quiet(|n| Hit { method: Method::Delete, ..order(7000 + n) }, 200, 50);
+    quiet(|n| marked(1 + n * 17), 25, 20);
+    quiet(|n| marked(1 + n * 17 % 500), 400, 4000);
+}
