@@ -71,7 +71,8 @@ impl State {
     /// What an attempt weighs by whether the source has just tried the same: the credential that is shown,
     /// or the account together with the length of what was sent, as passwords for one account have
     /// many. Where neither is known, the length alone stands for it, so that a device with a few accounts
-    /// whose passwords are stale has tried them all; an access log knows not even that.
+    /// whose passwords are stale has tried them all; who tried more lengths than a device has accounts
+    /// tries something else whenever it differs from the last. An access log knows not even that.
     fn novelty(&mut self, record: &RequestRecord<'_>, gap_ms: u64) -> Option<f32> {
         let head = &record.head;
         let unknown = head.identity == 0 && head.credential == 0;
@@ -84,8 +85,13 @@ impl State {
             0 => head.content_length.wrapping_add(1),
             tried => tried as u32,
         };
+        let many = unknown && self.failures as usize > self.credentials.len();
         let new = (unknown && record.has(flags::FROM_LOG))
-            || remember(&mut self.credentials, &mut self.credentials_at, tried);
+            || if many {
+                core::mem::replace(&mut self.credentials[0], tried) != tried
+            } else {
+                remember(&mut self.credentials, &mut self.credentials_at, tried)
+            };
         // A client that shows a stale credential shows it with every request.
         let hammered = gap_ms < HAMMERED_MS && head.credential == 0;
         if new { Some(1.0) } else { hammered.then_some(HAMMERED_WEIGHT) }

@@ -66,6 +66,20 @@ fn failed_logins_by_status_and_by_form() {
     }
 }
 
+/// Leaked credentials whose lengths are few, in no order: most of them are as long as one of the last four.
+#[test]
+fn guesses_of_few_lengths() {
+    world(|world| {
+        for person in 1..6 {
+            world.send(5000, &Hit { flags: flags::SETS_COOKIE, ..post(person, "/login", 302, 30) });
+        }
+        let attempts = until_convicted(world, 120, 100, |n| {
+            post(99, "/login", 200, 40 + n.wrapping_mul(2_654_435_761) % 6)
+        });
+        assert!(attempts.unwrap() <= 20, "{attempts:?}");
+    });
+}
+
 #[test]
 fn guessed_basic_credentials() {
     world(|world| {
