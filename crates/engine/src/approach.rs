@@ -7,6 +7,7 @@ use crate::hash::combine;
 use crate::record::{RecordHead, flags};
 use crate::role::Role;
 use crate::source::network_of;
+use crate::sources::Source;
 use crate::{Decision, RequestRecord, SourceKey, SourceKind};
 
 /// Records that are looked at together.
@@ -34,8 +35,8 @@ pub(crate) struct Keys {
     pub(crate) network: u64,
     /// Hash of application and path.
     pub(crate) path_key: u64,
-    /// Slots where its session and its client were found to be.
-    pub(crate) near: [u32; 2],
+    /// Slot where its client was found to be.
+    pub(crate) near: u32,
     /// Where what its path says was found to be.
     pub(crate) target: u32,
 }
@@ -139,25 +140,20 @@ impl Engine<'_> {
         let known = &mut all[..records.len().min(AHEAD)];
         for (keys, record) in known.iter().zip(records) {
             let page = record.has(flags::HTML | flags::FROM_LOG) || is_miss(record.head.status);
-            read ^= self.sources.approach(keys.session) ^ self.sources.approach(keys.client);
-            read ^= self.singles.approach(keys.address) ^ self.served.approach(keys.path_key, page);
+            read ^= self.sources.approach(keys.client) ^ self.served.approach(keys.path_key, page);
             read ^=
                 targets.map_or(0, |targets| targets.approach(keys.path, record.head.fingerprint));
         }
         for keys in known.iter_mut() {
-            for (key, near) in [keys.session, keys.client].into_iter().zip(&mut keys.near) {
-                if key != 0 {
-                    let (found, slot) = self.sources.approach_record(key);
-                    (read, *near) = (read ^ found, slot);
-                }
-            }
+            let (found, slot) = self.sources.approach_record(keys.client);
+            (read, keys.near) = (read ^ found, slot);
             let (found, target) = targets.map_or((0, 0), |it| it.approach_target(keys.path));
             (read, keys.target) = (read ^ found, target);
-            if !self.singles.knows(keys.address) {
-                read ^= self.sources.approach(keys.address);
-            }
         }
         for (keys, record) in known.iter().zip(records) {
+            for key in self.others(keys, record.head.session) {
+                read ^= self.sources.approach(key) ^ self.singles.approach(key);
+            }
             let Some(target) = targets.and_then(|targets| targets.at(keys.target)) else {
                 continue;
             };
@@ -169,8 +165,22 @@ impl Engine<'_> {
                 read ^= self.objects.approach(combine(keys.path_key, object));
             }
         }
+        for (keys, record) in known.iter().zip(records) {
+            for key in self.others(keys, record.head.session) {
+                read ^= self.sources.approach_record(key).0;
+            }
+        }
         core::hint::black_box(read);
         all
+    }
+
+    /// The keys of the session and the address of a record, unless its client stands for them.
+    fn others(&self, keys: &Keys, session: u64) -> impl Iterator<Item = u64> + use<> {
+        let client = self.sources.near(keys.client, keys.near);
+        let only = session == 0 || client.is_some_and(|client| client.is_only(session));
+        let alone = client.is_some_and(Source::is_alone);
+        let key = |stands: bool, key: u64| if stands { 0 } else { key };
+        [key(only, keys.session), key(alone, keys.address)].into_iter().filter(|&key| key != 0)
     }
 
     fn keys(&self, record: &RequestRecord<'_>) -> Keys {
@@ -185,7 +195,7 @@ impl Engine<'_> {
             address: key(SourceKind::Address, network, 0),
             network,
             path_key: combine(head.application, head.path_hash),
-            near: [u32::MAX; 2],
+            near: u32::MAX,
             target: u32::MAX,
             path: self.config.seed.table(record.path),
         }

@@ -197,6 +197,7 @@ impl<'m> Engine<'m> {
         for (&slot, &peak) in slots.all().iter().zip(&slots.peaks) {
             self.sources.weigh_at(slot, now_ms, peak);
         }
+        self.suspect_session(&slots, head);
     }
 
     /// Takes the record into the evidence of one source; the highest walk that it has then, nats.

@@ -197,6 +197,10 @@ impl Engine<'_> {
         let client_bit = bit(source.key);
         if source.is_vouched_at(slots.client_peak()) {
             source.asked |= ASKED_VOUCHED;
+            if slots.session_key != 0 && source.session != 0 {
+                // It stands for this session.
+                source.users |= bit(slots.session_key);
+            }
             if let Some(address) = slots.address {
                 self.sources.get_mut(address).users |= client_bit;
             }

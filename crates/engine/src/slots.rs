@@ -11,12 +11,15 @@ use crate::{SourceKey, SourceKind};
 /// The slots of the sources that a record belongs to; those that found no place are `None`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Slots {
+    /// Not there either while its client stands for it: [`crate::sources::Singles`].
     pub(crate) session: Option<usize>,
     pub(crate) client: Option<usize>,
-    /// Not there either while its client stands for it: [`crate::sources::Singles`].
+    /// The same.
     pub(crate) address: Option<usize>,
     /// Hash of the address.
     pub(crate) address_key: u64,
+    /// Hash of the session; 0 for none.
+    pub(crate) session_key: u64,
     /// Those that there are, the narrowest first, and how many.
     pub(crate) there: [usize; 3],
     pub(crate) count: usize,
@@ -25,7 +28,7 @@ pub(crate) struct Slots {
 }
 
 impl Slots {
-    fn new([session, client, address]: [Option<usize>; 3], address_key: u64) -> Self {
+    fn new([session, client, address]: [Option<usize>; 3], keys: &Keys) -> Self {
         let (mut there, mut count) = ([0; 3], 0);
         if let Some(slot) = session {
             (there[0], count) = (slot, 1);
@@ -36,7 +39,8 @@ impl Slots {
         if let Some(slot) = address {
             (there[count], count) = (slot, count + 1);
         }
-        Self { session, client, address, address_key, there, count, peaks: [0.0; 3] }
+        let (address_key, session_key) = (keys.address, keys.session);
+        Self { session, client, address, address_key, session_key, there, count, peaks: [0.0; 3] }
     }
 
     /// Those that there are, the narrowest first.
@@ -66,19 +70,18 @@ impl Engine<'_> {
 
     /// The sources that a record belongs to, made if they are new.
     pub(crate) fn slots(&mut self, head: &RecordHead, keys: &Keys) -> Slots {
-        let mut touch = |key: u64, near: u32, who: SourceKey| {
-            let known = self.sources.find_near(key, near);
-            known.or_else(|| self.sources.touch(key, who, head.application, head.time_ms))
-        };
-        let session = match head.session {
-            0 => None,
-            session => touch(keys.session, keys.near[0], SourceKey::session(session)),
-        };
         let (kind, network) = (SourceKind::Client, keys.network);
-        let who = SourceKey { kind, network, discriminator: head.fingerprint };
-        let client = touch(keys.client, keys.near[1], who);
+        let client = self.sources.find_near(keys.client, keys.near).or_else(|| {
+            let who = SourceKey { kind, network, discriminator: head.fingerprint };
+            self.sources.touch(keys.client, who, head.application, head.time_ms)
+        });
         let address = self.address(head, keys, client);
-        Slots::new([session, client, address], keys.address)
+        let session = self.session(head, keys, client, address);
+        // One that was made may have taken the place of another.
+        let there =
+            |slot: Option<usize>, key: u64| slot.filter(|&slot| self.sources.get(slot).key == key);
+        let (client, address) = (there(client, keys.client), there(address, keys.address));
+        Slots::new([session, client, address], keys)
     }
 
     /// Brings the sources of a record up to its time; whether one is denied, or would be if the circuit

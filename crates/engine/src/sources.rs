@@ -11,19 +11,22 @@ use crate::profiles::Activity;
 use crate::{SourceKey, SourceKind};
 
 mod singles;
+mod stands;
 mod table;
 
-pub use singles::{Line, PAIRS, Singles};
+pub use singles::{Line, PAIRS, PAIRS_A_SOURCE, Singles};
 pub use table::{Bucket, Sources, WAYS};
 
 /// What is remembered of one source in one application. Plain old data, [`SOURCE_BYTES`] bytes; key 0
 /// is a free slot; any bit pattern is valid. The order is that of how many records need it: whatever
-/// nearly all do lies in front.
+/// nearly all do lies in five cache lines in front.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
-#[repr(C, align(8))]
+#[repr(C, align(32))]
 pub struct Source {
     /// Hash of application and key.
     pub key: u64,
+    /// The session that a client stands for, as [`SourceKey::discriminator`]; 0 for none.
+    pub session: u64,
     /// Monotonic milliseconds of the last record.
     pub last_ms: u64,
     /// Monotonic milliseconds of the first record.
@@ -46,7 +49,7 @@ pub struct Source {
     /// Bit s: sensitivity s would have denied it.
     pub would_deny: u8,
     /// It asked for what is meant for programs: 1 robots.txt, 2 the sitemap; 4: a client that was vouched
-    /// for at some time.
+    /// for at some time; 8: one whose sessions have records; 16: one that stands for its address.
     pub asked: u8,
     /// Days in a row with about as many requests.
     pub(crate) days: u8,
@@ -109,19 +112,23 @@ pub enum Hold {
 /// Counts beyond this are damage.
 pub(crate) const COUNT_MAX: u32 = 1 << 28;
 
-/// Bytes of one source: its record, its part of a bucket, and a pair of keys.
+/// Bytes of one source: its record, its part of a bucket, and its pairs.
 pub const SOURCE_BYTES: usize =
-    size_of::<Source>() + size_of::<Bucket>() / WAYS + size_of::<Line>() / PAIRS;
+    size_of::<Source>() + size_of::<Bucket>() / WAYS + size_of::<Line>() / PAIRS * PAIRS_A_SOURCE;
 /// Bits of [`Source::asked`].
 pub(crate) const ASKED_ROBOTS: u8 = 1;
 /// See [`ASKED_ROBOTS`].
 pub(crate) const ASKED_SITEMAP: u8 = 2;
 /// See [`ASKED_ROBOTS`].
 pub(crate) const ASKED_VOUCHED: u8 = 4;
+/// See [`ASKED_ROBOTS`].
+const ASKED_SESSIONS: u8 = 8;
+/// See [`ASKED_ROBOTS`].
+pub(crate) const ASKED_ALONE: u8 = 16;
 
 impl Source {
     /// Bytes in front that nearly every record needs: what is read ahead.
-    const HOT: usize = core::mem::offset_of!(Self, usual);
+    pub(crate) const HOT: usize = core::mem::offset_of!(Self, usual);
 
     /// Whether it behaved well often enough to count as a user: three requests served over two
     /// templates, and nothing against it.

@@ -14,12 +14,12 @@ use crate::learned::forest;
 use crate::object::Group;
 use crate::profiles::{Habit, Profile};
 use crate::sketch::Generation;
-use crate::sources::{Bucket, Line, PAIRS, SOURCE_BYTES, Source, WAYS};
+use crate::sources::{Bucket, Line, PAIRS, PAIRS_A_SOURCE, SOURCE_BYTES, Source, WAYS};
 
 /// Applications that are told apart. Requests of any more are counted together in the last slot.
 pub const APPLICATIONS: usize = 64;
 /// Changes with every change of a table's layout: older tables are not read.
-const LAYOUT: u64 = 15;
+const LAYOUT: u64 = 16;
 const MAGIC: u64 = u64::from_le_bytes(*b"abuse-en");
 
 /// What the tables are, and the few numbers that belong to all of them.
@@ -177,7 +177,7 @@ pub struct Tables<'m> {
     pub buckets: &'m mut [Bucket],
     /// Sources.
     pub sources: &'m mut [Source],
-    /// Addresses that one client alone uses.
+    /// Addresses and sessions for which their only client stands.
     pub singles: &'m mut [Line],
 }
 
@@ -206,7 +206,7 @@ impl<'m> Tables<'m> {
         }
         // Behind the header, where a bucket is a cache line.
         let buckets = take(&mut rest, limits.sources / WAYS)?;
-        let singles = take(&mut rest, limits.sources / PAIRS)?;
+        let singles = take(&mut rest, limits.sources * PAIRS_A_SOURCE / PAIRS)?;
         let sources = take(&mut rest, limits.sources)?;
         let applications = take(&mut rest, APPLICATIONS)?;
         let [first, second] = take::<Generation>(&mut rest, 2)? else { return None };

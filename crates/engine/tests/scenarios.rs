@@ -28,6 +28,8 @@ mod patience;
 mod policy;
 #[path = "scenarios/programs.rs"]
 mod programs;
+#[path = "scenarios/sessions.rs"]
+mod sessions;
 #[path = "scenarios/sites.rs"]
 mod sites;
 #[path = "scenarios/world.rs"]

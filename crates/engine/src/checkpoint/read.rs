@@ -1,6 +1,6 @@
 //! From a checkpoint to the tables of an engine.
 
-use zerocopy::IntoBytes;
+use zerocopy::{FromBytes, IntoBytes};
 
 use super::format::{Checkpoint, Section, Tag};
 use super::source::{self, Core, States};
@@ -80,11 +80,7 @@ fn version_1(engine: &mut Engine<'_>, checkpoint: &Checkpoint<'_>, clock: &Clock
 }
 
 /// The records of a kind, unless they are of another layout.
-fn records<T: zerocopy::FromBytes>(
-    checkpoint: &Checkpoint<'_>,
-    tag: Tag,
-    loaded: &mut Loaded,
-) -> Vec<T> {
+fn records<T: FromBytes>(checkpoint: &Checkpoint<'_>, tag: Tag, loaded: &mut Loaded) -> Vec<T> {
     let mut all = Vec::new();
     for section in checkpoint.sections(tag) {
         if section.layout == LAYOUT && section.element == size_of::<T>() {
@@ -148,14 +144,15 @@ fn sources(
                 note(loaded, "what detectors remember of sources was of another layout");
             }
             for record in section.data.chunks_exact(section.element.max(1)) {
-                let Ok((core, rest)) = <Core as zerocopy::FromBytes>::read_from_prefix(record)
-                else {
+                let Ok((core, rest)) = Core::read_from_prefix(record) else {
                     loaded.dropped += u64::from(wanted == 0);
                     continue;
                 };
-                let states = <States as zerocopy::FromBytes>::read_from_prefix(rest).ok();
-                let states = states.filter(|_| same).map(|(states, _)| states);
-                let source = core.source(states.as_ref(), clock);
+                let states = States::read_from_prefix(rest).ok();
+                let (states, rest) = states.filter(|_| same).unzip();
+                let session = rest.and_then(|rest| u64::read_from_prefix(rest).ok());
+                let session = session.map(|(session, _)| session);
+                let source = core.source(states.as_ref(), session, clock);
                 let Some(source) = source else {
                     loaded.dropped += u64::from(wanted == 0);
                     continue;
@@ -173,8 +170,10 @@ fn insert(engine: &mut Engine<'_>, source: &Source, clock: &Clock, loaded: &mut 
     match engine.sources.touch(source.key, key, source.application, clock.now_ms) {
         Some(slot) => {
             engine.sources.put(slot, source, clock.now_ms);
-            if key.kind == SourceKind::Address {
-                engine.singles.remove(source.key);
+            match key.kind {
+                SourceKind::Address => engine.singles.remove(source.key),
+                SourceKind::Client => engine.restore_session(slot),
+                SourceKind::Session => {}
             }
             loaded.sources += 1;
             loaded.denied += u64::from(source.denied_until_ms > clock.now_ms);

@@ -10,7 +10,7 @@ use crate::detectors::{
 use crate::evidence::Walks;
 use crate::learned;
 use crate::profiles::Activity;
-use crate::sources::Source;
+use crate::sources::{ASKED_ALONE, Source};
 
 const DAY_MS: u64 = 86_400_000;
 
@@ -66,6 +66,8 @@ pub(super) struct States {
 pub(super) struct Saved {
     core: Core,
     states: States,
+    /// The session that a client stands for: at the end, where older versions do not look.
+    session: u64,
 }
 
 /// Changes with what the states mean, as far as their sizes show it; a detector that gives its state
@@ -113,7 +115,7 @@ impl Saved {
                 convictions: source.convictions,
                 kind: source.kind,
                 would_deny: source.would_deny,
-                asked: source.asked,
+                asked: source.asked & !ASKED_ALONE,
                 days: source.days,
                 hold: source.hold,
                 lifted: source.lifted,
@@ -127,13 +129,19 @@ impl Saved {
                 load: source.load,
                 activity: source.activity,
             },
+            session: source.session,
         })
     }
 }
 
 impl Core {
     /// The source, at the clock of now; `None` when it makes no sense.
-    pub(super) fn source(&self, states: Option<&States>, clock: &Clock) -> Option<Source> {
+    pub(super) fn source(
+        &self,
+        states: Option<&States>,
+        session: Option<u64>,
+        clock: &Clock,
+    ) -> Option<Source> {
         let mut states = states.copied().unwrap_or_default();
         states.restore(clock);
         // A day that is not over goes on, whatever the clocks say about midnight.
@@ -148,6 +156,7 @@ impl Core {
             last_ms: clock.moment(self.last_ms).min(clock.now_ms),
             denied_until_ms,
             incident: self.incident,
+            session: session.unwrap_or(0),
             walks: self.walks,
             requests: self.requests,
             served: self.served,
@@ -158,7 +167,7 @@ impl Core {
             convictions: self.convictions,
             kind: self.kind,
             would_deny: self.would_deny,
-            asked: self.asked,
+            asked: self.asked & !ASKED_ALONE,
             days: self.days,
             hold: self.hold,
             lifted: self.lifted,

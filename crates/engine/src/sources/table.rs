@@ -13,9 +13,9 @@ use core::sync::atomic::{Ordering, fence};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use super::Source;
-use crate::SourceKey;
 use crate::engine::source_hash;
 use crate::evidence::decay;
+use crate::{SourceKey, SourceKind};
 
 /// Slots of a bucket.
 pub const WAYS: usize = 8;
@@ -271,6 +271,11 @@ impl<'m> Sources<'m> {
         (lines.fold(0, |read, byte| read ^ u64::from(*byte)), slot as u32)
     }
 
+    /// The source of a key in a slot where it was found to be.
+    pub(crate) fn near(&self, key: u64, slot: u32) -> Option<&Source> {
+        self.slots.get(slot as usize).filter(|source| source.key == key)
+    }
+
     fn bucket(&self, key: u64) -> usize {
         (((key >> 32) * self.buckets.len() as u64) >> 32) as usize
     }
@@ -278,6 +283,13 @@ impl<'m> Sources<'m> {
     /// The source in a slot that [`Self::touch`] or [`Self::find`] returned.
     pub fn get(&self, slot: usize) -> &Source {
         &self.slots[slot]
+    }
+
+    /// The client of an application in a slot that may be anything.
+    pub(super) fn client(&self, slot: usize, application: u64) -> Option<&Source> {
+        let source = self.slots.get(slot)?;
+        let same = (source.kind, source.application) == (SourceKind::Client as u8, application);
+        (same && source.key != 0).then_some(source)
     }
 
     /// The same, to be changed; [`Self::weigh`] is to follow.

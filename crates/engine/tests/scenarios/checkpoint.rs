@@ -7,7 +7,7 @@ use api_abuse_engine::application::State;
 use api_abuse_engine::checkpoint::{self, CheckpointError, Loaded};
 use api_abuse_engine::hash::{Seed, combine};
 use api_abuse_engine::profiles::{Feature, Learner};
-use api_abuse_engine::{Action, Config, Decision, Engine, Policy, Threat};
+use api_abuse_engine::{Action, Config, Decision, Engine, Policy, SourceKey, Threat};
 
 const HOUR_MS: u64 = 3_600_000;
 const WALL_MS: u64 = 1_900_000_000_000;
@@ -103,6 +103,68 @@ fn the_same_records_lead_to_the_same_decisions() {
             assert!(first.requests[0] > 500 && first.name() == "shop");
         });
     });
+}
+
+/// A session that its client stands for goes on as it was, from the same client and from another; state of an
+/// older version does not know of it.
+#[test]
+fn the_session_of_a_client_survives() {
+    let visit = |world: &mut World<'_>, address: u32, n: u32| {
+        let path = ["/", "/static/app.js", "/products/1.html"][n as usize % 3];
+        world.send(1900, &ask(address, path, 200).session(9))
+    };
+    let session = SourceKey::session(ask(1, "/", 200).session(9).session);
+    let (bytes, now_ms) = world_with(config(), |world| {
+        (0..20).for_each(|n| assert!(visit(world, PEOPLE + 77, n).is_none()));
+        for page in ["/products/11.html", "/products/31.html"] {
+            world.send(500, &ask(PEOPLE + 77, page, 200).session(9));
+        }
+        assert_eq!(world.engine.evidence(shop(), session), None, "its client stands for it");
+        (save(world, WALL_MS), world.now_ms)
+    });
+    let seen = |world: &mut World<'_>| {
+        visit(world, PEOPLE + 77, 3);
+        let before = world.engine.evidence(shop(), session);
+        visit(world, PEOPLE + 78, 5);
+        (before, world.engine.evidence(shop(), session))
+    };
+    resume(&bytes, 2 << 20, now_ms, WALL_MS, |world, _| {
+        let (before, after) = seen(world);
+        assert!(before.is_none() && after.is_some_and(|nats| nats > 0.0), "{after:?}");
+    });
+    let older = without_sessions(&bytes);
+    assert!(older.len() < bytes.len());
+    resume(&older, 2 << 20, now_ms, WALL_MS, |world, loaded| {
+        assert!(loaded.sources > 3 && loaded.notes.is_empty() && loaded.dropped == 0, "{loaded:?}");
+        assert_eq!(seen(world), (Some(0.0), Some(0.0)), "it is told apart from now on");
+    });
+}
+
+/// The checkpoint as it was when sources had no session at their end.
+fn without_sessions(bytes: &[u8]) -> Vec<u8> {
+    const SOURCES: u32 = 3;
+    let word = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
+    let mut older = bytes[..48].to_vec();
+    let mut at = 48;
+    while at < bytes.len() {
+        let (tag, element) = (word(at) as u32, (word(at) >> 32) as usize);
+        let (data, length) = (at + 24, word(at + 16) as usize);
+        let end = (data + length).next_multiple_of(8);
+        if tag == SOURCES {
+            let kept =
+                bytes[data..data + length].chunks_exact(element).map(|it| &it[..element - 8]);
+            let kept: Vec<u8> = kept.flatten().copied().collect();
+            older.extend((u64::from(tag) | (element as u64 - 8) << 32).to_le_bytes());
+            older.extend(&bytes[at + 8..at + 16]);
+            older.extend((kept.len() as u64).to_le_bytes());
+            older.extend(kept);
+        } else {
+            older.extend(&bytes[at..end]);
+        }
+        at = end;
+    }
+    checkpoint::testing::seal(&mut older);
+    older
 }
 
 #[test]
