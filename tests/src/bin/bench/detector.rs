@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use api_abuse_tests::nginx::Nginx;
 use api_abuse_tests::sites::guarded_files;
 
-use crate::wrk::{self, has};
+use crate::wrk::{self, On, has};
 use crate::{cpu, setting};
 
 /// The table.
@@ -39,7 +39,7 @@ fn busy(nginx: &Nginx) -> String {
     let before = cpu::shares(&pids, "abuse-");
     let dropped = |nginx: &Nginx| nginx.metrics().total("api_abuse_records_dropped_total");
     let dropped_before = dropped(nginx);
-    let load = wrk::wrk(nginx.address, "/1k.bin", setting("BENCH_SECONDS", 2) * 5);
+    let load = wrk::wrk(nginx.address, "/1k.bin", setting("BENCH_SECONDS", 2) * 5, On::Any);
     thread::sleep(Duration::from_millis(500));
     let after = cpu::shares(&pids, "abuse-");
     let lost = dropped(nginx) - dropped_before;

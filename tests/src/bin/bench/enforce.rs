@@ -16,7 +16,7 @@ use api_abuse_tests::http::Client;
 use api_abuse_tests::nginx::Nginx;
 use api_abuse_tests::sites::{attacker, guarded_files};
 
-use crate::wrk::{self, has};
+use crate::wrk::{self, On, has};
 use crate::{percentile, setting};
 
 /// Time from one probe to the next: enough for the first to be judged.
@@ -66,7 +66,7 @@ fn measure(samples: u16, loaded: bool) -> Vec<f64> {
     let took = thread::scope(|scope| {
         let load = scope.spawn(|| {
             while loaded && !stop.load(Ordering::Relaxed) {
-                wrk::wrk(nginx.address, "/1k.bin", 1);
+                wrk::wrk(nginx.address, "/1k.bin", 1, On::Any);
             }
         });
         // The first ones show after how many probes that is.

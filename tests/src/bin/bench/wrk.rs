@@ -24,6 +24,48 @@ const SCRIPT: &str = "done = function(summary, latency, requests)\n\
     summary.errors.status, latency:percentile(50), latency:percentile(99),\n\
     latency:percentile(99.9)))\nend\n";
 
+/// Whether there is a processor for the worker that is measured and one for the load.
+fn has_two_processors() -> bool {
+    std::thread::available_parallelism().is_ok_and(|count| count.get() > 1) && has("taskset")
+}
+
+/// Directives that keep the worker that is measured on a processor of its own.
+pub(crate) fn worker_alone() -> &'static str {
+    if has_two_processors() { "worker_cpu_affinity 01;\n" } else { "" }
+}
+
+/// Directives for the worker of what is proxied: it is beside the load.
+pub(crate) fn beside_load() -> &'static str {
+    if has_two_processors() { "worker_cpu_affinity 10;\n" } else { "" }
+}
+
+/// Has threads of a worker run beside the load: where the worker is alone on its processor, they would be
+/// kept there with it, although another one has time for them.
+pub(crate) fn move_beside_load(threads: &[String]) {
+    for id in threads.iter().filter(|_| has_two_processors()) {
+        // A thread may have ended meanwhile.
+        let _ = Command::new("taskset").args(["-cp", "1", id]).stdout(Stdio::null()).status();
+    }
+}
+
+/// Where the load runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum On {
+    /// Beside a worker that is alone on its processor.
+    TheOther,
+    Any,
+}
+
+/// A program that makes load.
+fn load(program: &str, on: On) -> Command {
+    if on == On::Any || !has_two_processors() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("taskset");
+    command.args(["-c", "1", program]);
+    command
+}
+
 /// What was measured of a load: times in microseconds.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Load {
@@ -41,10 +83,10 @@ pub(crate) fn has(program: &str) -> bool {
 }
 
 /// wrk for so many seconds.
-pub(crate) fn wrk(to: SocketAddr, path: &str, seconds: u64) -> Load {
+pub(crate) fn wrk(to: SocketAddr, path: &str, seconds: u64, on: On) -> Load {
     let script = env::temp_dir().join(format!("api-abuse-bench-{}.lua", std::process::id()));
     fs::write(&script, SCRIPT).unwrap();
-    let mut command = Command::new("wrk");
+    let mut command = load("wrk", on);
     command.args(["-t1", "-c", CONNECTIONS, "-d", &format!("{seconds}s"), "-s"]).arg(&script);
     for (name, value) in HEADERS {
         command.args(["-H", &format!("{name}: {value}")]);
@@ -62,7 +104,7 @@ pub(crate) fn wrk(to: SocketAddr, path: &str, seconds: u64) -> Load {
 pub(crate) fn h2load(to: SocketAddr, path: &str, requests: u64, connections: u64) -> Load {
     let log = env::temp_dir().join(format!("api-abuse-bench-{}.log", std::process::id()));
     let _ = fs::remove_file(&log);
-    let mut command = Command::new("h2load");
+    let mut command = load("h2load", On::TheOther);
     command.args(["-n", &requests.to_string(), "-c", &connections.to_string(), "-m", "1"]);
     for (name, value) in HEADERS {
         let name = if name == "Host" { ":authority" } else { name };
