@@ -79,13 +79,11 @@ fn main() {
 fn dependent_read(bytes: usize) -> f64 {
     let lines = bytes / 64;
     let memory: Vec<u64> = (0..lines as u64 * 8).map(|n| n >> 3).collect();
-    let (mut state, mut read) = (0x9e37_79b9_7f4a_7c15_u64, 0);
+    let (mut state, mut read) = (START, 0);
     let begun = ran_ns();
     for _ in 0..LOOKUPS {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        read = memory[(state.wrapping_add(read) % lines as u64) as usize * 8];
+        state = next(state);
+        read = memory[below(state.wrapping_add(read), lines as u64) as usize * 8];
     }
     black_box(read);
     (ran_ns() - begun) as f64 / LOOKUPS as f64
@@ -123,24 +121,41 @@ fn lookups(entries: u64, buckets: usize) -> (f64, f64) {
     })
 }
 
-/// Time on the processor of a look-up, keys in random order, less what it takes to make them.
+/// Time on the processor of a look-up, keys in random order, less what it takes to make them. What is made of
+/// a key and of what was found is as little as can be: the more of it there is, the fewer look-ups a
+/// processor has under way at a time.
 fn time(list: Denylist<'_>, from: u64, range: u64, found: bool) -> f64 {
-    let run = |look: &dyn Fn(DenyKey) -> u64| {
-        let begun = ran_ns();
-        let (mut state, mut count) = (0x9e37_79b9_7f4a_7c15_u64, 0);
-        for _ in 0..LOOKUPS {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            count += look(key(from + state % range));
-        }
-        black_box(count);
-        (count, (ran_ns() - begun) as f64 / LOOKUPS as f64)
-    };
-    let (_, loop_ns) = run(&|key| black_box(key).network & 1);
-    let (count, ns) = run(&|key| u64::from(black_box(list.find(&key, 1)).is_some()));
+    let begun = ran_ns();
+    let (mut state, mut count) = (START, 0);
+    for _ in 0..LOOKUPS {
+        state = next(state);
+        count += black_box(&key(from + below(state, range))).network & 1;
+    }
+    black_box(count);
+    let loop_ns = ran_ns() - begun;
+    let begun = ran_ns();
+    (state, count) = (START, 0);
+    for _ in 0..LOOKUPS {
+        state = next(state);
+        count += u64::from(black_box(&list.find(&key(from + below(state, range)), 1)).is_some());
+    }
+    let ns = ran_ns() - begun;
     assert_eq!(count, if found { LOOKUPS } else { 0 });
-    (ns - loop_ns).max(0.0)
+    ns.saturating_sub(loop_ns) as f64 / LOOKUPS as f64
+}
+
+const START: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// The next number of a generator of few instructions.
+fn next(state: u64) -> u64 {
+    let state = state ^ (state << 13);
+    let state = state ^ (state >> 7);
+    state ^ (state << 17)
+}
+
+/// A number below `range`, made of a random one.
+fn below(random: u64, range: u64) -> u64 {
+    ((u128::from(random) * u128::from(range)) >> 64) as u64
 }
 
 /// How many entries fit until the first one finds no place, and slots.
@@ -158,6 +173,8 @@ fn filled() -> (usize, usize) {
 
 /// Nanoseconds that this thread ran.
 fn ran_ns() -> u64 {
+    // The kernel adds up at each tick, and when a thread gives way.
+    thread::yield_now();
     let times = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     times.split_whitespace().next().and_then(|ns| ns.parse().ok()).unwrap_or(0)
 }
