@@ -3,13 +3,14 @@
 //! # The life of a request
 //!
 //! 1. **ACCESS** ([`phases::access`]). At its first pass through a location with `api_abuse`, a
-//!    request is given a [`request_state::RequestState`]: application, address, [`client`],
-//!    and the entry of the denylist that it meets, if any. No lock is taken, nobody is waited for;
-//!    one word says that nobody of its network is denied, otherwise look-ups read two words each. In
-//!    `block` mode a denied request ends here.
+//!    request is remembered ([`ffi::remembered`]): its location, address and [`client`]. One word says of
+//!    most that nobody of their network is denied, and that is all. Others are given a
+//!    [`request_state::RequestState`], with their session and the entry of the denylist that they
+//!    meet, if any: look-ups read two words each. No lock is taken, nobody is waited for. In `block`
+//!    mode a denied request ends here.
 //!    What NGINX answers before that phase, `return` for example, a filter of response headers
 //!    ([`phases::answer`]) judges when the answer is about to be sent.
-//! 2. NGINX serves the request, however many internal redirects that takes. The state survives them.
+//! 2. NGINX serves the request, however many internal redirects that takes. What is remembered survives them.
 //!    When its body is read, a filter ([`ffi::body`]) looks for the account that it names.
 //! 3. **LOG** ([`phases::log`]). The finished request, an early error or a denied one included,
 //!    becomes one [`api_abuse_engine::RequestRecord`] in the worker's own lane of the shared

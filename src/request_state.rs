@@ -3,7 +3,8 @@
 //! An internal redirect (an error page, `try_files`, `X-Accel-Redirect`) changes a request's
 //! location, method and URI and clears the modules' contexts. The state is made at the first pass
 //! through an enabled location and never changes: a request is judged once and counted once, for
-//! the application that it came for.
+//! the application that it came for. Of a request that nothing is to be done about, less is remembered
+//! ([`crate::ffi::remembered::Plain`]), of which the state can be made.
 
 use api_abuse_engine::hash::{Seed, combine};
 use api_abuse_engine::record::words::Answer;
