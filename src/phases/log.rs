@@ -259,9 +259,15 @@ fn without_session<'u>(
 /// from; then there is no version.
 #[inline]
 fn spoken(request: &Request<'_>, understood: bool) -> u64 {
-    const PLAIN: Kinds = Kinds { method: Method::Get as u8, protocol: 11, ..Kinds::NONE };
-    if understood && request.version() == 1001 && request.is_sent_get() {
-        return PLAIN.into();
+    const fn get(protocol: u8) -> Kinds {
+        Kinds { method: Method::Get as u8, protocol, ..Kinds::NONE }
+    }
+    if understood && request.is_sent_get() {
+        match request.version() {
+            1001 => return get(11).into(),
+            2000 => return get(20).into(),
+            _ => {}
+        }
     }
     spoken_otherwise(request, understood)
 }
@@ -273,12 +279,15 @@ fn spoken_otherwise(request: &Request<'_>, understood: bool) -> u64 {
         9 => 9,
         version => (version / 100 + version % 100) as u8,
     };
-    let method = match sent_method(request) {
-        _ if understood && request.is_sent_get() => Method::Get,
-        Method::Other if understood && request.request_line().is_empty() => {
-            Method::from_name(request.method_name())
+    let method = if understood && request.is_sent_get() {
+        Method::Get
+    } else {
+        match sent_method(request) {
+            Method::Other if understood && request.request_line().is_empty() => {
+                Method::from_name(request.method_name())
+            }
+            method => method,
         }
-        method => method,
     };
     Kinds { method: method as u8, protocol, ..Kinds::NONE }.into()
 }
