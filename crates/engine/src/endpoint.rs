@@ -12,9 +12,10 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::hash::combine;
 use crate::path::{MAX_SEGMENTS, Path, extension};
-use crate::target::{Step, Target};
+use crate::target::{Names, Step, Target};
 use crate::token::Token;
 
+mod beaten;
 mod saved;
 
 /// Successful visits after which a literal child is never merged away.
@@ -108,10 +109,20 @@ impl<'m> Endpoints<'m> {
             self.create(0, application, Token::Literal, &[], u64::MAX >> 1);
             parent = self.find(application);
         }
-        let steps = target.steps();
+        let (steps, names) = target.steps();
         let depths = steps.len();
-        for (depth, step) in steps.iter_mut().enumerate() {
-            let key = step.key(at.template, child_key);
+        let beaten = match served {
+            Some(source) => self.beaten_track(&mut at, (&mut *steps, names), source, now_ms),
+            None => 0,
+        };
+        if beaten == depths {
+            return at;
+        }
+        if beaten > 0 {
+            parent = self.find(at.template);
+        }
+        for (depth, (step, names)) in steps.iter_mut().zip(names).enumerate().skip(beaten) {
+            let key = step.key(at.template, names, child_key);
             let found = Found { key, index: self.find(key) };
             let above = core::mem::replace(&mut parent, found.index);
             let literal = step.class == Token::Literal;
@@ -124,7 +135,7 @@ impl<'m> Endpoints<'m> {
                 match served {
                     Some(source) => self.count(index, from, source, now_ms),
                     None if literal && depth + 1 == depths => {
-                        at.siblings = self.siblings(from, step.extension, false);
+                        at.siblings = self.siblings(from, names.extension, false);
                     }
                     None => {}
                 }
@@ -133,7 +144,7 @@ impl<'m> Endpoints<'m> {
             at.siblings = 0;
             at = match (step.class, served) {
                 (Token::Literal, _) => {
-                    self.literal((at, above), found, (step, raw), served, now_ms)
+                    self.literal((at, above), found, (step, names, raw), served, now_ms)
                 }
                 (class, Some(source)) => self.visit(at, found, (class, step, raw), source, now_ms),
                 (_, None) => Self::lookup(at, found, true),
@@ -162,7 +173,7 @@ impl<'m> Endpoints<'m> {
         &mut self,
         (at, above): (Resolved, Option<usize>),
         found: Found,
-        (step, raw): (&Step, &[u8]),
+        (step, names, raw): (&Step, &Names, &[u8]),
         served: Option<u64>,
         now_ms: u64,
     ) -> Resolved {
@@ -170,7 +181,7 @@ impl<'m> Endpoints<'m> {
             self.known(at.template, above).is_some_and(|node| node.flags & FANNED_OUT != 0);
         let established = found.index.is_some_and(|i| self.nodes[i].flags & ESTABLISHED != 0);
         if fanned_out && !established {
-            let any = self.child(at.template, Token::Variable, step.extension);
+            let any = self.child(at.template, Token::Variable, names.extension);
             return match served {
                 Some(source) => self.visit(at, any, (Token::Variable, step, raw), source, now_ms),
                 None => Self::lookup(at, any, true),
@@ -179,7 +190,7 @@ impl<'m> Endpoints<'m> {
         // Who is served what is known needs no others to be told from.
         let siblings = match (served, found.index) {
             (Some(_), Some(_)) => 0,
-            _ => self.siblings(at.template, step.extension, served.is_some()),
+            _ => self.siblings(at.template, names.extension, served.is_some()),
         };
         let next = match served {
             Some(source) => self.visit(at, found, (Token::Literal, step, raw), source, now_ms),

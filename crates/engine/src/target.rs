@@ -17,22 +17,25 @@ use crate::sources::{ASKED_ROBOTS, ASKED_SITEMAP};
 use crate::token::Token;
 
 mod agents;
+mod places;
 
 use agents::Agents;
+use places::{GROUP, Place, Places};
 
-/// Paths that are remembered, in groups of which the one that was seen longest ago gives way.
+/// Paths that are remembered, in groups: see [`places`].
 const PATHS: usize = 32_768;
-const GROUP: usize = 4;
 
 /// Questions that are remembered: whether they hold an attack, and the role that they name.
-const QUERIES: usize = 1024;
+const QUERIES: usize = 4096;
 /// The bits that say it: an attack, and one of eight roles.
 const SAID: u64 = 0xf;
 
-/// A path, and what it says.
+/// A path, and what it says. What nearly every record needs of it lies in front, in two or three cache lines.
 #[derive(Clone, Copy, Debug)]
-#[repr(C)]
+#[repr(C, align(64))]
 pub struct Target {
+    /// Hash of the path.
+    key: u64,
     /// The role that its words name.
     pub role: Role,
     /// An attack by itself.
@@ -47,6 +50,7 @@ pub struct Target {
     /// What it says when it misses, worked out when it does.
     missed: Option<Missed>,
     steps: [Step; MAX_SEGMENTS],
+    names: [Names; MAX_SEGMENTS],
 }
 
 /// What a path says when it misses.
@@ -65,15 +69,20 @@ pub struct Missed {
 /// A segment, as the tree of templates wants it.
 #[derive(Clone, Copy, Debug)]
 pub struct Step {
+    /// The template that it was last looked for in, and the key of its node there; 0 before that.
+    parent: u64,
+    key: u64,
     /// What it looks like.
     pub class: Token,
     /// It is the last one, or reads like it.
     pub last: bool,
     start: u16,
     len: u16,
-    /// The template that it was last looked for in, and the key of its node there; 0 before that.
-    parent: u64,
-    key: u64,
+}
+
+/// What a segment is called.
+#[derive(Clone, Copy, Debug)]
+pub struct Names {
     /// Hash of the name that the node of a literal has, or of the extension that a typed value keeps.
     pub name: u64,
     /// Hash of the extension.
@@ -105,9 +114,9 @@ pub(crate) struct Said<'t> {
 impl Target {
     const NOTHING: Self = {
         let class = Token::Literal;
-        let none =
-            Step { class, last: false, start: 0, len: 0, parent: 0, key: 0, name: 0, extension: 0 };
+        let none = Step { parent: 0, key: 0, class, last: false, start: 0, len: 0 };
         Self {
+            key: 0,
             role: Role::Auto,
             attack: false,
             looks: Looks::NOTHING,
@@ -116,14 +125,16 @@ impl Target {
             number: None,
             missed: None,
             steps: [none; MAX_SEGMENTS],
+            names: [Names { name: 0, extension: 0 }; MAX_SEGMENTS],
         }
     };
 
-    /// Works out what a raw path says.
-    pub fn new(raw: &[u8], patterns: &Patterns, seed: Seed) -> Self {
+    /// Works out what a raw path of this hash says.
+    pub fn new(key: u64, raw: &[u8], patterns: &Patterns, seed: Seed) -> Self {
         let path = Path::new(raw);
         let looks = Looks::of(&path);
         let mut target = Self {
+            key,
             role: patterns.role_of(&path, looks),
             attack: patterns.is_attacked_path(&path, raw),
             looks,
@@ -172,16 +183,17 @@ impl Target {
             }
             let (class, kept) = Token::of(segment);
             let name = if class == Token::Literal { segment } else { kept };
-            self.steps[usize::from(self.depth)] = Step {
+            let depth = usize::from(self.depth);
+            self.steps[depth] = Step {
+                parent: 0,
+                key: 0,
                 class,
                 last: segment == last,
                 start: from as u16,
                 len: segment.len() as u16,
-                parent: 0,
-                key: 0,
-                name: seed.table(name),
-                extension: seed.table(extension(segment).1),
             };
+            let extension = seed.table(extension(segment).1);
+            self.names[depth] = Names { name: seed.table(name), extension };
             self.depth += 1;
         }
     }
@@ -198,9 +210,10 @@ impl Target {
         }
     }
 
-    /// The segments that are looked at.
-    pub fn steps(&mut self) -> &mut [Step] {
-        &mut self.steps[..usize::from(self.depth)]
+    /// The segments that are looked at, and what they are called.
+    pub fn steps(&mut self) -> (&mut [Step], &[Names]) {
+        let depth = usize::from(self.depth);
+        (&mut self.steps[..depth], &self.names[..depth])
     }
 }
 
@@ -213,9 +226,9 @@ fn is_digest(name: &[u8]) -> bool {
 
 impl Step {
     /// The key of its node in a template, worked out by `new` where it was not the last time.
-    pub fn key(&mut self, parent: u64, new: fn(u64, Token, u64) -> u64) -> u64 {
+    pub fn key(&mut self, parent: u64, names: &Names, new: fn(u64, Token, u64) -> u64) -> u64 {
         if self.parent != parent || self.key == 0 {
-            (self.parent, self.key) = (parent, new(parent, self.class, self.name));
+            (self.parent, self.key) = (parent, new(parent, self.class, names.name));
         }
         self.key
     }
@@ -243,8 +256,8 @@ fn asks(raw: &[u8]) -> u8 {
 /// What is remembered.
 #[derive(Debug, Default)]
 pub(crate) struct Targets {
-    /// Keys of paths, and where they are among `paths`, which grow as they are needed.
-    keys: Vec<[(u64, u32); GROUP]>,
+    /// Where paths are among `paths`, which grow as they are needed.
+    places: Vec<Places>,
     paths: Vec<Target>,
     agents: Agents,
     /// Hashes of queries, the lowest bits of which say whether it is an attack, and the role.
@@ -274,24 +287,29 @@ impl Targets {
         patterns: &Patterns,
         seed: Seed,
     ) -> &mut Target {
-        if self.keys.is_empty() {
-            self.keys = vec![[(0, u32::MAX); GROUP]; PATHS / GROUP];
+        if self.places.is_empty() {
+            self.places = vec![Places::EMPTY; PATHS / GROUP];
         }
-        let group = &mut self.keys[key as usize % (PATHS / GROUP)];
-        let found = group.iter().position(|(known, _)| *known == key);
-        to_front(group, found.unwrap_or(GROUP - 1));
-        let (known, at) = &mut group[0];
-        if *known != key {
-            let target = Target::new(record.path, patterns, seed);
-            if let Some(place) = self.paths.get_mut(*at as usize) {
-                *place = target;
-            } else {
-                *at = self.paths.len() as u32;
-                self.paths.push(target);
+        let places = &mut self.places[key as usize % (PATHS / GROUP)];
+        let found = places.find(key);
+        let place = &mut places.0[found];
+        let mut at = place.at as usize;
+        match self.paths.get_mut(at) {
+            Some(target) if target.key == key => places.0.swap(found, found.saturating_sub(1)),
+            Some(target) => {
+                *target = Target::new(key, record.path, patterns, seed);
+                place.tag = (key >> 32) as u32;
             }
-            *known = key;
+            None => {
+                at = self.paths.len();
+                self.paths.push(Target::new(key, record.path, patterns, seed));
+                // In front of what is free.
+                let places = &mut places.0;
+                let free = places.iter().position(|place| place.at == u32::MAX);
+                places[free.unwrap_or(found)] = Place { tag: (key >> 32) as u32, at: at as u32 };
+            }
         }
-        &mut self.paths[*at as usize]
+        &mut self.paths[at]
     }
 
     /// Whether a query is an attack, and the role that it names.
@@ -319,16 +337,16 @@ impl Targets {
 
     /// Reads where a record is remembered: see [`crate::Engine::approach`].
     pub(crate) fn approach(&self, path: u64, fingerprint: u64) -> u64 {
-        let path = self.keys.get(path as usize % (PATHS / GROUP));
-        self.agents.approach(fingerprint) ^ path.map_or(0, |group| group[0].0)
+        let places = self.places.get(path as usize % (PATHS / GROUP));
+        self.agents.approach(fingerprint) ^ places.map_or(0, |places| u64::from(places.0[0].tag))
     }
 
     /// Reads what a path says, when where it is remembered has been read; and where that is.
     pub(crate) fn approach_target(&self, path: u64) -> (u64, u32) {
-        let Some(group) = self.keys.get(path as usize % (PATHS / GROUP)) else {
+        let Some(places) = self.places.get(path as usize % (PATHS / GROUP)) else {
             return (0, u32::MAX);
         };
-        let at = group.iter().fold(u32::MAX, |at, slot| if slot.0 == path { slot.1 } else { at });
+        let at = places.0[places.find(path)].at;
         // The head and the first segments.
         let target = self.paths.get(at as usize);
         let read = target.map_or(0, |target| {
@@ -382,11 +400,12 @@ mod tests {
                     user_agent: agent.as_bytes(),
                 };
                 assert_eq!(targets.agents.of(&record, &patterns).crawler, n % 3 == 0);
-                let found = targets.of(&record, seed.table(path.as_bytes()), &patterns, seed);
-                let fresh = Target::new(path.as_bytes(), &patterns, seed);
+                let key = seed.table(path.as_bytes());
+                let found = targets.of(&record, key, &patterns, seed);
+                let fresh = Target::new(key, path.as_bytes(), &patterns, seed);
                 let normal = Path::new(path.as_bytes());
                 assert_eq!((found.role, found.attack), (fresh.role, n % 4 == 3), "{path}");
-                let texts: Vec<&[u8]> = found.steps().iter().map(|it| it.text(&normal)).collect();
+                let texts: Vec<&[u8]> = found.steps().0.iter().map(|it| it.text(&normal)).collect();
                 assert_eq!(texts, normal.segments().collect::<Vec<_>>(), "{round}");
                 assert_eq!(found.number, fresh.number);
                 let missed = |it: &mut Target| it.missed(path.as_bytes(), &patterns, seed).name;
