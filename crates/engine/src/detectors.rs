@@ -77,6 +77,40 @@ pub fn concerned(facts: &Facts) -> u8 {
     DETECTORS.iter().map(bit).fold(0, |mask, bit| mask | bit)
 }
 
+/// Lets the detectors of `judged` look at a record of a source; the strongest ratio that one of them finds,
+/// and whether a walk moved.
+pub(crate) fn observe(judged: u8, event: &Event<'_>, source: &mut Source) -> (f32, bool) {
+    let mut found = (0.0, false);
+    // One after the other instead of in a loop: a call that is written down need not be guessed.
+    let [exhaustion, stuffing, creation, spamming, scalping, scanning, scraping, bola] = DETECTORS;
+    ask(exhaustion, judged, event, source, &mut found);
+    ask(stuffing, judged, event, source, &mut found);
+    ask(creation, judged, event, source, &mut found);
+    ask(spamming, judged, event, source, &mut found);
+    ask(scalping, judged, event, source, &mut found);
+    ask(scanning, judged, event, source, &mut found);
+    ask(scraping, judged, event, source, &mut found);
+    ask(bola, judged, event, source, &mut found);
+    found
+}
+
+#[inline]
+fn ask(
+    (threat, _, observe): (Threat, Concerns, Observe),
+    judged: u8,
+    event: &Event<'_>,
+    source: &mut Source,
+    (evidence, moved): &mut (f32, bool),
+) {
+    if judged & 1 << threat as u8 == 0 {
+        return;
+    }
+    if let Some(ratios) = observe(event, source) {
+        *moved |= source.walks[threat as usize].step(&ratios);
+        *evidence = ratios.into_iter().fold(*evidence, f32::max);
+    }
+}
+
 /// One thing that a finding measures.
 #[derive(Clone, Copy, Debug)]
 pub struct Measure {

@@ -9,10 +9,9 @@ use crate::decision::OPERATOR_INCIDENT;
 use crate::detectors::credential_stuffing::Answers;
 use crate::detectors::patterns::Patterns;
 use crate::detectors::vulnerability_scanning::Contact;
-use crate::detectors::{DETECTORS, Event};
+use crate::detectors::{self, Event};
 use crate::endpoint::Endpoints;
-use crate::evidence::Ratios;
-use crate::facts::{Facts, Standing};
+use crate::facts::Facts;
 use crate::hash::combine;
 use crate::learned::forest::Forest;
 use crate::object::Objects;
@@ -174,14 +173,15 @@ impl<'m> Engine<'m> {
             return;
         }
         let learned_ms = self.applications[application].first_ms + learning_ms / 2;
-        let standing = Standing { ready, learned_ms, ..self.standing(record, &said, &slots) };
-        let mut facts = self.facts(record, said, keys, &slots, standing, role);
+        let standing = self.standing(record, &said, &mut slots, (ready, learned_ms));
+        let mut facts = self.facts(record, said, keys, &slots, &standing, role);
         self.targets = Some(targets);
         facts.null = self.null(&facts, application, now_ms, ready);
         facts.peopled = ready && self.profile_mut(application).is_peopled();
         let count = facts.count(record);
-        for at in 0..slots.count {
-            slots.peaks[at] = self.observe(slots.there[at], record, &facts, &count);
+        for at in 0..slots.count.min(3) {
+            let (slot, peak) = (slots.there[at], slots.peaks[at]);
+            slots.peaks[at] = self.observe(slot, record, &facts, &count, peak);
         }
         self.reconsider(&slots, application, now_ms, standing.teaches);
         self.vouch(&slots);
@@ -200,13 +200,15 @@ impl<'m> Engine<'m> {
         self.suspect_session(&slots, head);
     }
 
-    /// Takes the record into the evidence of one source; the highest walk that it has then, nats.
+    /// Takes the record into the evidence of one source; the highest walk that it has then, nats. Before, it was
+    /// `peak`.
     fn observe(
         &mut self,
         slot: usize,
         record: &RequestRecord<'_>,
         facts: &Facts,
         count: &Count,
+        peak: f32,
     ) -> f32 {
         let source = self.sources.get_mut(slot);
         let gap_ms = record.head.time_ms.saturating_sub(source.last_ms);
@@ -232,19 +234,13 @@ impl<'m> Engine<'m> {
             new_objects,
             null,
         };
-        let mut evidence = 0.0f32;
-        let mut judged = self.config.detectors & facts.threats;
-        while let Some((threat, _, observe)) = DETECTORS.get(judged.trailing_zeros() as usize) {
-            judged &= judged - 1;
-            if let Some(ratios) = observe(&event, source) {
-                source.walks[*threat as usize].step(&ratios);
-                evidence = evidence.max(strongest(&ratios));
-            }
-        }
+        let judged = self.config.detectors & facts.threats;
+        let (evidence, moved) = detectors::observe(judged, &event, source);
         source.posts.other(facts);
-        let (key, peak) = (source.key, source.peak());
+        // Where no walk was above zero and none has moved, none is.
+        let peak = if peak > 0.0 || moved { source.peak() } else { 0.0 };
         if evidence > 0.0 && peak >= SUSPECT {
-            conviction::keep_exemplar(self.suspects, key, record, evidence);
+            conviction::keep_exemplar(self.suspects, source.key, record, evidence);
         }
         peak
     }
@@ -290,9 +286,4 @@ const SUSPECT: f32 = 3.0;
 /// The key of a source in the table.
 pub(crate) fn source_hash(application: u64, key: SourceKey) -> u64 {
     combine(combine(application ^ key.kind as u64, key.network), key.discriminator).max(1)
-}
-
-/// The strongest ratio of an event over the alternatives.
-fn strongest(ratios: &Ratios) -> f32 {
-    ratios.iter().copied().fold(f32::NEG_INFINITY, f32::max)
 }

@@ -54,13 +54,14 @@ impl Walks {
         u64::from_ne_bytes(zerocopy::transmute!(self.0)) == 0
     }
 
-    /// Adds one event.
-    pub fn step(&mut self, ratios: &Ratios) {
+    /// Adds one event; false where there was nothing, and nothing came.
+    pub fn step(&mut self, ratios: &Ratios) -> bool {
         if self.is_zero() && ratios.iter().fold(0.0f32, |most, ratio| most.max(*ratio)) <= 0.0 {
-            return;
+            return false;
         }
         let values = self.values();
         *self = Self::at(core::array::from_fn(|m| values[m] + ratios[m].clamp(CLIP.0, CLIP.1)));
+        true
     }
 
     /// The highest of them, nats: an upper bound of the evidence that costs no logarithm.

@@ -99,7 +99,7 @@ impl Engine<'_> {
         mut said: Said<'_>,
         keys: &Keys,
         slots: &Slots,
-        standing: Standing,
+        standing: &Standing,
         role: Role,
     ) -> Facts {
         let (head, address, path_key) = (&record.head, keys.address, keys.path_key);
@@ -182,7 +182,7 @@ impl Engine<'_> {
         looks: Looks,
         role: Role,
         keys: &Keys,
-        standing: Standing,
+        standing: &Standing,
     ) -> (Login, bool) {
         if !credential_stuffing::concerns(record, role) {
             return (Login::None, false);
@@ -201,20 +201,21 @@ impl Engine<'_> {
         endpoint: &Resolved,
         number: Option<u64>,
         keys: &Keys,
-        standing: Standing,
+        standing: &Standing,
     ) -> Visit {
         let head = &record.head;
         let key = combine(keys.path_key, number.unwrap_or(0));
         let owner = owner(record, keys.address);
-        let Standing { teaches, binds, few, .. } = standing;
-        let lesson = Lesson { teaches, binds: teaches && binds, shown: shows(record), few };
+        let Standing { ready, teaches, binds, few, .. } = *standing;
+        let binds = teaches && binds;
+        let lesson = Lesson { learned: ready, teaches, binds, shown: shows(record), few };
         let mut visit =
             self.objects.visit(endpoint.group, key, number, owner, lesson, head.time_ms);
         if asks_for_itself(record) {
             // A page of its own for each question; how popular it is, its path and number say.
             visit.key = combine(visit.key, self.config.seed.table(record.query));
         }
-        if standing.ready { visit } else { Visit { popularity: 0.0, warm: false, ..visit } }
+        visit
     }
 
     /// Whether a registration or a post was sent sooner after its form than a person can fill it in.
@@ -252,7 +253,7 @@ impl Engine<'_> {
         said: &mut Said<'_>,
         endpoint: &Resolved,
         keys: &Keys,
-        standing: Standing,
+        standing: &Standing,
     ) -> Contact {
         let (head, address, path_key) = (&record.head, keys.address, keys.path_key);
         let miss = is_miss(head.status)

@@ -18,9 +18,11 @@ pub use number::{is_place, last_number, number};
 /// Buckets of popularity: 0, 1, 2–3, 4–7, … requests.
 pub const BUCKETS: usize = 12;
 
-/// What a request may teach.
+/// What a request may teach, and what is made of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Lesson {
+    /// The application has been learned: how popular its objects are says something.
+    pub learned: bool,
     /// Anything at all: nothing speaks against its source.
     pub teaches: bool,
     /// Whose the object is: whoever opens very many owns none of them.
@@ -97,8 +99,15 @@ impl<'m> Objects<'m> {
         let slot = self.group_slot(group);
         let own = before == Some(tag);
         let last = before.map_or(0, |tag| tag as u16 | 1);
-        let visit =
-            Visit { group, key, id, foreign, own, owner: last, ..self.groups[slot].judge(bucket) };
+        let visit = Visit {
+            group,
+            key,
+            id,
+            foreign,
+            own,
+            owner: last,
+            ..self.groups[slot].judge(bucket, lesson.learned)
+        };
         if lesson.teaches {
             let group = &mut self.groups[slot];
             group.last_ms = now_ms;
@@ -199,8 +208,10 @@ mod tests {
     use super::*;
     use crate::hash::combine;
 
-    const ALL: Lesson = Lesson { teaches: true, binds: true, shown: true, few: true };
-    const NONE: Lesson = Lesson { teaches: false, binds: false, shown: false, few: false };
+    const ALL: Lesson =
+        Lesson { learned: true, teaches: true, binds: true, shown: true, few: true };
+    const NONE: Lesson =
+        Lesson { learned: true, teaches: false, binds: false, shown: false, few: false };
 
     fn with_objects(test: impl FnOnce(&mut Objects<'_>)) {
         let (mut counts, mut owners) = (vec![0; 8192], vec![0; 4096]);

@@ -32,6 +32,9 @@ impl Engine<'_> {
         attempt: Attempt,
         interface: bool,
     ) -> Option<f32> {
+        if !is_followed(attempt.role) {
+            return None;
+        }
         let head = &record.head;
         let source = self.sources.get(client?);
         // Known is who came from here before, with whatever browser.
@@ -75,6 +78,11 @@ impl Engine<'_> {
         let other = self.campaigns.event(application, &event);
         cold.into_iter().chain(other).reduce(f32::max)
     }
+}
+
+/// Whether attempts at an endpoint of this role are followed.
+fn is_followed(role: Role) -> bool {
+    matches!(role, Role::Login | Role::Registration | Role::Content | Role::Checkout)
 }
 
 /// What an attempt looks like, by its source.

@@ -12,12 +12,14 @@ use crate::sources::{ASKED_ROBOTS, ASKED_SITEMAP};
 use crate::target::{Agent, Said};
 
 impl Engine<'_> {
-    /// What may be made of a record, by the standing of the sources it comes from.
+    /// What may be made of a record, by the standing of the sources it comes from, whose peaks it writes down.
+    /// `learned`: whether the application has been learned, and when half of that was done.
     pub(crate) fn standing(
         &mut self,
         record: &RequestRecord<'_>,
         said: &Said<'_>,
-        slots: &Slots,
+        slots: &mut Slots,
+        learned: (bool, u64),
     ) -> Standing {
         let head = &record.head;
         let found = (200..300).contains(&head.status) || head.status == 304;
@@ -28,13 +30,13 @@ impl Engine<'_> {
         }
         let mut standing = Standing {
             teaches: true,
-            ready: false,
+            ready: learned.0,
             agent: said.agent,
             vouched: false,
             polite: false,
             invited: false,
             listed: false,
-            learned_ms: 0,
+            learned_ms: learned.1,
             binds: true,
             few: true,
             new_client: false,
@@ -42,12 +44,14 @@ impl Engine<'_> {
         let kin = said.agent.crawler && self.served.others(asked(), 0) > 0;
         let program = said.agent.crawler || !record.user_agent.starts_with(b"Mozilla/");
         let suspicion = Sensitivity::Normal.threshold() / 2.0;
-        if let Some(session) = slots.session {
-            standing.teaches = self.sources.get(session).peak() < suspicion;
-        }
-        for slot in [slots.client, slots.address].into_iter().flatten() {
-            let source = self.sources.get_mut(slot);
+        for at in 0..slots.count.min(3) {
+            let source = self.sources.get_mut(slots.there[at]);
             let peak = source.peak();
+            slots.peaks[at] = peak;
+            standing.teaches &= peak < suspicion;
+            if at == 0 && slots.session.is_some() {
+                continue;
+            }
             source.asked |= asks;
             let age_ms = head.time_ms.saturating_sub(source.first_ms);
             let slow = |gap_ms: u64| u64::from(source.requests) * gap_ms <= age_ms + 10 * gap_ms;
@@ -56,7 +60,6 @@ impl Engine<'_> {
             let listed = program && slow(INVITED_GAP_MS);
             standing.listed |= listed;
             standing.invited |= listed && asked(ASKED_SITEMAP);
-            standing.teaches &= peak < suspicion;
             let client = source.kind == SourceKind::Client as u8;
             if client {
                 let today = |feature| source.activity.today(feature, head.time_ms);

@@ -70,8 +70,9 @@ impl Group {
     }
 
     /// What a request for an object of this popularity says.
-    pub(super) fn judge(&self, bucket: usize) -> Visit {
-        let warm = self.total >= WARM_VISITS && self.sources.count_ones() >= WARM_SOURCES;
+    pub(super) fn judge(&self, bucket: usize, learned: bool) -> Visit {
+        let warm =
+            learned && self.total >= WARM_VISITS && self.sources.count_ones() >= WARM_SOURCES;
         let returns = self.returns + self.changes;
         let known = returns >= PRIVATE_RETURNS;
         let hardly_shared = |of: u32| self.changes * 20 <= of;
