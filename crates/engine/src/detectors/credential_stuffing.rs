@@ -5,6 +5,8 @@
 //! nobody told. How a login says no is read off its own answers: 401, 403 and 422 always, 200 with a
 //! page where successes redirect, a redirect back to the form.
 
+use std::sync::LazyLock;
+
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::Threat;
@@ -15,7 +17,7 @@ use crate::record::{Method, RequestRecord, flags};
 use crate::role::{Looks, Role};
 use crate::sources::Source;
 
-use super::{Event, remember};
+use super::{Event, Odds, remember};
 
 mod saved;
 
@@ -160,6 +162,9 @@ const VARIES_FROM: u32 = 3;
 const VARIES_SUCCESSES: u32 = 8;
 /// Share of failures of a stuffing source: nothing fits, one in ten does, three, half.
 const ALTERNATIVES: [f32; 4] = [0.97, 0.90, 0.70, 0.50];
+/// The ratios of a failure and of a success, by the null.
+static ODDS: LazyLock<[[Odds; 2]; 2]> =
+    LazyLock::new(|| NULL.map(|nulls| nulls.map(|null| Odds::new(ALTERNATIVES, null))));
 /// Failures from so many browsers may be those of a household.
 const HOUSEHOLD: u32 = 4;
 /// Failures from which on a source may belong to an attack from many that is on; the same of one that asked
@@ -342,7 +347,7 @@ pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
     let only = state.requests * 5 >= requests * 4;
     // Each attempt from another browser that was never here, and nothing else: no household has so many.
     let shifts = event.facts.new_client && event.users == 0 && state.failures >= HOUSEHOLD;
-    let p0 = NULL[usize::from(hurried || (only && shifts))][usize::from(only)];
+    let odds = &ODDS[usize::from(hurried || (only && shifts))][usize::from(only)];
     // Nobody who was let in tries to get in at once, again and again.
     let again = gap_ms < AGAIN_MS && state.requests >= 3;
     // Whoever was there while it was learned may log in on behalf of others.
@@ -357,7 +362,7 @@ pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
     }
     if login == Login::Success {
         state.successes = state.successes.saturating_add(1);
-        return Some(ALTERNATIVES.map(|p1| ((1.0 - p1) / (1.0 - p0)).ln()));
+        return Some(odds.of(false));
     }
     let weight = state.novelty(event.record, gap_ms)?;
     let varies = if weight < 1.0 { 0.0 } else { state.varies(event.record) };
@@ -374,5 +379,5 @@ pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
     if let Some(floor) = member.filter(|_| event.users <= 1) {
         source.walks[Threat::CredentialStuffing as usize].raise(floor);
     }
-    Some(ALTERNATIVES.map(|p1| weight * ((p1 / p0).ln() + varies)))
+    Some(odds.of(true).map(|ratio| weight * (ratio + varies)))
 }
