@@ -24,7 +24,7 @@ mod source;
 mod write;
 
 /// The version that is written. [`read::READERS`] has a row for each that is understood.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// The name of a checkpoint in a directory of state.
 pub const FILE_NAME: &str = "engine.checkpoint";
 /// The longest time that may pass between writing and reading, milliseconds: 400 days. What is

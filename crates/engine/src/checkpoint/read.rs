@@ -25,12 +25,15 @@ use crate::tables::Suspect;
 type Read = fn(&mut Engine<'_>, &Checkpoint<'_>, &Clock) -> Loaded;
 
 /// How each version is read. An older one stays here and reads into the tables of now.
-pub(super) const READERS: [(u32, Read); 1] = [(1, version_1)];
+/// A client says in version 2 which session it stands for, and nothing else is written of that session: who
+/// reads up to 1 would forget it, and must not read it. In version 1 each session has a record, and is told
+/// apart from then on.
+pub(super) const READERS: [(u32, Read); 2] = [(1, sections), (2, sections)];
 
 /// Counters beyond this are damage.
 const COUNTER_MAX: u64 = 1 << 60;
 
-fn version_1(engine: &mut Engine<'_>, checkpoint: &Checkpoint<'_>, clock: &Clock) -> Loaded {
+fn sections(engine: &mut Engine<'_>, checkpoint: &Checkpoint<'_>, clock: &Clock) -> Loaded {
     let mut loaded = Loaded { gap_ms: clock.gap_ms, ..Loaded::default() };
     for numbers in checkpoint.sections(Tag::Numbers).flat_map(Section::records::<Numbers>) {
         engine.header.incident = engine.header.incident.max(numbers.incident.min(COUNTER_MAX));

@@ -66,7 +66,7 @@ pub(super) struct States {
 pub(super) struct Saved {
     core: Core,
     states: States,
-    /// The session that a client stands for: at the end, where older versions do not look.
+    /// The session that a client stands for; version 1 ends before it.
     session: u64,
 }
 

@@ -134,13 +134,15 @@ fn the_session_of_a_client_survives() {
     });
     let older = without_sessions(&bytes);
     assert!(older.len() < bytes.len());
+    let version = |bytes: &[u8]| checkpoint::inspect(bytes).unwrap().version;
+    assert_eq!((version(&older), version(&bytes)), (1, 2));
     resume(&older, 2 << 20, now_ms, WALL_MS, |world, loaded| {
         assert!(loaded.sources > 3 && loaded.notes.is_empty() && loaded.dropped == 0, "{loaded:?}");
         assert_eq!(seen(world), (Some(0.0), Some(0.0)), "it is told apart from now on");
     });
 }
 
-/// The checkpoint as it was when sources had no session at their end.
+/// The checkpoint as version 1 was, when sources had no session at their end.
 fn without_sessions(bytes: &[u8]) -> Vec<u8> {
     const SOURCES: u32 = 3;
     let word = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
@@ -163,6 +165,7 @@ fn without_sessions(bytes: &[u8]) -> Vec<u8> {
         }
         at = end;
     }
+    older[8..12].copy_from_slice(&1u32.to_le_bytes());
     checkpoint::testing::seal(&mut older);
     older
 }
