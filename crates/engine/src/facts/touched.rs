@@ -20,7 +20,7 @@ impl Engine<'_> {
         (target, role): (&Target, Role),
         endpoint: &Resolved,
         keys: &Keys,
-        standing: Standing,
+        standing: &Standing,
     ) -> Option<Visit> {
         let head = &record.head;
         let kept = !matches!(role, Role::Static | Role::Login | Role::Catalog) && endpoint.known;
@@ -36,9 +36,10 @@ impl Engine<'_> {
             (_, true) => (endpoint.template, None),
             _ => return None,
         };
-        let Standing { teaches, binds, few, .. } = standing;
-        let teaches = teaches && part;
-        let lesson = Lesson { teaches, binds: teaches && binds, shown: shows(record), few };
+        let Standing { teaches, binds, few, .. } = *standing;
+        let (teaches, shown) = (teaches && part, shows(record));
+        // How popular it is says nothing here.
+        let lesson = Lesson { learned: false, teaches, binds: teaches && binds, shown, few };
         let key = combine(keys.path_key, number.unwrap_or(0));
         let owner = owner(record, keys.address);
         Some(self.objects.visit(group, key, number, owner, lesson, head.time_ms).of(role))
