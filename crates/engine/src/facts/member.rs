@@ -6,7 +6,7 @@ use crate::detectors::credential_stuffing::Login;
 use crate::engine::Engine;
 use crate::record::{RequestRecord, flags};
 use crate::role::Role;
-use crate::sources::Source;
+use crate::sources::{Source, bit};
 
 /// Events of one source that count towards an alarm, so that one source raises none.
 const COUNTED: u32 = 4;
@@ -62,6 +62,10 @@ impl Engine<'_> {
             vouched: source.is_vouched(),
             now_ms: head.time_ms,
         };
+        // Somebody else behaves well there: a household, in which somebody forgot a password.
+        let others = !bit(source.key);
+        let household = attempt.role == Role::Login
+            && address.is_some_and(|address| self.sources.get(address).users & others != 0);
         let application = head.application;
         let cold = self.campaigns.event(application, &event);
         let event = match attempt.role {
@@ -76,7 +80,7 @@ impl Engine<'_> {
             _ => return cold,
         };
         let other = self.campaigns.event(application, &event);
-        cold.into_iter().chain(other).reduce(f32::max)
+        cold.into_iter().chain(other).reduce(f32::max).filter(|_| !household)
     }
 }
 

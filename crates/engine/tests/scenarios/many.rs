@@ -72,6 +72,37 @@ fn stuffing_with_everybodys_browsers_convicts_the_members_and_nobody_else() {
     });
 }
 
+/// While an attack is on, somebody new shops in a browser, then mistypes the password twice in the
+/// application on the same line, which asks for no form.
+#[test]
+fn while_others_attack_a_household_mistypes_in_an_application() {
+    world(|world| {
+        for n in 0..1500 {
+            log_in(world, n, true);
+        }
+        for n in 0..1500u32 {
+            log_in(world, n, true);
+            if n % 4 == 0 {
+                world.send(100, &member(n / 4, 50, post(0, "/login", 401, 20 + n % 11)));
+            }
+            if n >= 700 && n % 20 == 0 {
+                let home = |hit| Hit { address: [192, 0, 2, (n / 20) as u8], ..hit };
+                let browser = |hit| Hit { user_agent: BROWSERS[1], ..home(hit) };
+                for path in ["/", "/products/7.html", "/static/app.js", "/products/8.html"] {
+                    world.send(700, &browser(get(0, path, 200)));
+                }
+                let app = |hit| Hit { user_agent: "Shop/3 (Android)", ..home(hit) };
+                for length in [31, 30] {
+                    world.send(6000, &app(json(post(0, "/login", 401, length))));
+                }
+                world.send(6000, &app(json(post(0, "/login", 200, 29))));
+            }
+        }
+        assert!(convicted(world, [203, 0, 113]) >= 45, "{}", convicted(world, [203, 0, 113]));
+        assert_eq!(convicted(world, [192, 0, 2]), 0);
+    });
+}
+
 /// Nobody can log in, and those whose browser has the page in its cache ask for nothing else.
 #[test]
 fn an_outage_of_the_password_backend_convicts_nobody() {
