@@ -186,12 +186,9 @@ impl<'m> Engine<'m> {
         self.reconsider(&slots, application, now_ms, standing.teaches);
         self.vouch(&slots);
         self.learn(&slots, record, &facts, application, ready);
-        let decision = self.convict(&slots, record, &facts, application);
-        if decision.is_some() {
+        if let Some(decision) = self.convict(&slots, record, &facts, application) {
             self.unlearn(&slots, application, now_ms);
             self.look(&mut slots);
-        }
-        if let Some(decision) = decision {
             decisions.push(decision);
         }
         for (&slot, &peak) in slots.all().iter().zip(&slots.peaks) {
