@@ -17,12 +17,12 @@ pub(super) const SEALED_DAYS: u32 = 7;
 const PRIVATE_RETURNS: u32 = 40;
 /// Returns to an object, and groups of sources (of 32), after which several people are taken to have
 /// objects of their own in its group.
-const APART_RETURNS: u32 = 8;
-const APART_SOURCES: u32 = 4;
+const APART_RETURNS: u32 = 16;
+const APART_SOURCES: u32 = 8;
 /// The same of objects that somebody who shows who it is was the first to ask for, with returns, and of how
 /// many that is (groups, of 64).
-const HELD_OBJECTS: u32 = 8;
-const HOLDERS: u32 = 4;
+const HELD_OBJECTS: u32 = 16;
+const HOLDERS: u32 = 8;
 /// Objects of each of them, at most: of a catalogue people look at more. Not held against so many that the
 /// groups are full.
 const HELD_EACH: u32 = 5;
