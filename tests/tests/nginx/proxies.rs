@@ -87,11 +87,16 @@ fn applications_that_a_variable_names_are_told_apart_when_they_are_shown() {
         let answer = client.raw(&[head, name, b"\r\n\r\n"].concat()).unwrap();
         assert!(answer.starts_with(b"HTTP/1.1 200 "));
     }
+    // Another worker may have answered: they are to be there before all places are taken.
+    let counted = |least: f64| {
+        eventually(SOON, || nginx.metrics().total("api_abuse_requests_total") > least - 0.5)
+    };
+    assert!(counted(4.0));
     for n in 0..70 {
         let request = Request::get("/page.html").header("X-Shop", &format!("shop{n:02}"));
         assert_eq!(client.send(&request).unwrap().status, 200);
     }
-    assert!(eventually(SOON, || nginx.metrics().total("api_abuse_requests_total") > 73.5));
+    assert!(counted(74.0));
     let status = nginx.status();
     let applications = status["applications"].as_array().unwrap();
     let mut names: Vec<_> =
