@@ -19,6 +19,9 @@ const PRIVATE_RETURNS: u32 = 40;
 /// objects of their own in its group.
 const APART_RETURNS: u32 = 16;
 const APART_SOURCES: u32 = 8;
+/// How many times what was seen counts while nobody but one asked for more objects than few: people who look
+/// at many make a catalogue of it.
+const NONE_COLLECTS: u32 = 2;
 /// The same of objects that somebody who shows who it is was the first to ask for, with returns, and of how
 /// many that is (groups, of 64).
 const HELD_OBJECTS: u32 = 16;
@@ -60,7 +63,8 @@ pub struct Group {
     changers: u32,
     /// The same of those who did not show who they are.
     strangers: u32,
-    padding: u32,
+    /// The same of those who asked for more objects than one has of one's own.
+    collectors: u32,
 }
 
 impl Group {
@@ -79,7 +83,9 @@ impl Group {
         let held = self.is_held();
         // What one alone asks for of others says nothing of what they are: it may be a walk.
         let alone = held && self.changers.count_ones() <= 1;
-        let several = self.sources.count_ones() >= APART_SOURCES && returns >= APART_RETURNS;
+        let weight = self.weight();
+        let several = self.sources.count_ones() * weight >= APART_SOURCES
+            && returns.saturating_mul(weight) >= APART_RETURNS;
         Visit {
             group: self.key,
             key: 0,
@@ -98,11 +104,17 @@ impl Group {
         }
     }
 
+    /// How many times what was seen counts.
+    fn weight(&self) -> u32 {
+        if self.collectors.count_ones() <= 1 { NONE_COLLECTS } else { 1 }
+    }
+
     /// Each of several, as far as is known, has objects of its own.
     fn is_held(&self) -> bool {
         let holders = self.holders.count_ones();
-        self.held + self.returns >= HELD_OBJECTS
-            && holders >= HOLDERS
+        let weight = self.weight();
+        (self.held + self.returns).saturating_mul(weight) >= HELD_OBJECTS
+            && holders * weight >= HOLDERS
             && (self.held <= HELD_EACH * holders || holders >= HOLDERS_FULL)
             && self.strangers.count_ones() <= 1
     }
@@ -112,6 +124,9 @@ impl Group {
         let bit = 1 << (owner >> 59);
         if !lesson.shown {
             self.strangers |= bit;
+        }
+        if !lesson.few {
+            self.collectors |= bit;
         }
         match before {
             _ if !lesson.binds => {}
