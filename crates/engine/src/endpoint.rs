@@ -64,6 +64,8 @@ pub struct Resolved {
     pub known: bool,
     /// The last segment is a typed value or a name among very many: an object's identifier.
     pub object: bool,
+    /// Some segment is such a value, or was where it is no longer known.
+    pub valued: bool,
     /// Different names that were served beside it with the same extension.
     pub siblings: u32,
 }
@@ -72,7 +74,7 @@ impl Resolved {
     /// One segment deeper.
     fn step(self, template: u64, known: bool, object: bool) -> Self {
         let group = if object { template } else { self.template };
-        Self { template, group, known, object, siblings: 0 }
+        Self { template, group, known, object, valued: self.valued | object, siblings: 0 }
     }
 }
 
@@ -102,6 +104,7 @@ impl<'m> Endpoints<'m> {
             group: application,
             known: true,
             object: false,
+            valued: false,
             siblings: 0,
         };
         let mut parent = self.find(application);

@@ -1,5 +1,6 @@
 //! What one record means for its application, before it is held against anybody.
 
+mod alike;
 mod member;
 mod standing;
 mod touched;
@@ -138,7 +139,7 @@ impl Engine<'_> {
             contact,
             contact_key: match contact {
                 Contact::Payload => combine(path_key, self.config.seed.table(record.query)),
-                _ => path_key,
+                _ => self.looked_for(record, target, contact).unwrap_or(path_key),
             },
             login,
             interface,
@@ -273,6 +274,7 @@ impl Engine<'_> {
             address,
             fallback: self.is_fallback(record, path_key, address),
             maps: miss.is_some() && self.maps_served(record),
+            alike: miss.is_some() && self.lies_elsewhere(record, said.target),
         };
         let missed_key = context.missed_key;
         let contact =
@@ -285,6 +287,9 @@ impl Engine<'_> {
         };
         if standing.teaches && contact == Contact::Served {
             self.served.insert(path_key, address);
+            if !endpoint.known {
+                self.lies_here(record, said.target, path_key);
+            }
             if is_front(record) {
                 self.served.insert(size_key(head), address);
             }
@@ -304,14 +309,6 @@ impl Engine<'_> {
         page && record.path != b"/"
             && self.served.others(path_key, address) < 2
             && self.served.others(size_key(head), 0) > 0
-    }
-
-    /// Whether a source map is missed of something that was served: a browser's own tools ask for it.
-    fn maps_served(&self, record: &RequestRecord<'_>) -> bool {
-        record.path.strip_suffix(b".map").is_some_and(|path| {
-            let key = combine(record.head.application, self.config.seed.table(path));
-            self.served.others(key, 0) > 0
-        })
     }
 }
 

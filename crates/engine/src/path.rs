@@ -99,6 +99,14 @@ impl Path {
     }
 }
 
+/// A segment without the parameters that it may carry: `42;v=1` is `42`.
+pub fn bare(segment: &[u8]) -> &[u8] {
+    match segment.iter().position(|&byte| byte == b';') {
+        Some(at) if at > 0 => &segment[..at],
+        _ => segment,
+    }
+}
+
 /// Splits `name.ext`; a leading dot starts no extension, nor does one longer than five bytes.
 pub fn extension(name: &[u8]) -> (&[u8], &[u8]) {
     match name.iter().rposition(|&b| b == b'.') {

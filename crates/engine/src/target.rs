@@ -10,13 +10,14 @@ use crate::detectors::patterns::{Patterns, is_courtesy, is_misplaced_link};
 use crate::detectors::vulnerability_scanning::missed_name;
 use crate::hash::Seed;
 use crate::object::last_number;
-use crate::path::{MAX_SEGMENTS, Path, extension};
+use crate::path::{MAX_SEGMENTS, Path, bare, extension};
 use crate::record::RequestRecord;
 use crate::role::{Looks, Role};
 use crate::sources::{ASKED_ROBOTS, ASKED_SITEMAP};
 use crate::token::Token;
 
 mod agents;
+mod names;
 mod places;
 
 use agents::Agents;
@@ -62,7 +63,7 @@ pub struct Missed {
     pub exempt: bool,
     /// A name that is looked for rather than linked to.
     pub probe: bool,
-    /// Its last segment is a number, or a date.
+    /// Its last segment is a number, or a date, or the name of a release.
     pub numbered: bool,
 }
 
@@ -165,9 +166,10 @@ impl Target {
             let kind = Token::of(path.last()).0;
             Missed {
                 name: missed_name(path, seed),
-                exempt: is_courtesy(path) || is_misplaced_link(path) || is_digest(path.last()),
+                exempt: is_courtesy(path) || is_misplaced_link(path) || names::is_digest(path),
                 probe: patterns.is_probe(path),
-                numbered: matches!(kind, Token::Int | Token::Uuid | Token::Date),
+                numbered: matches!(kind, Token::Int | Token::Uuid | Token::Date)
+                    || names::is_release(path),
             }
         })
     }
@@ -181,6 +183,8 @@ impl Target {
             if segment.is_empty() || usize::from(self.depth) == MAX_SEGMENTS {
                 continue;
             }
+            let is_last = segment == last;
+            let segment = bare(segment);
             let (class, kept) = Token::of(segment);
             let name = if class == Token::Literal { segment } else { kept };
             let depth = usize::from(self.depth);
@@ -188,25 +192,13 @@ impl Target {
                 parent: 0,
                 key: 0,
                 class,
-                last: segment == last,
+                last: is_last,
                 start: from as u16,
                 len: segment.len() as u16,
             };
-            let extension = seed.table(extension(segment).1);
-            self.names[depth] = Names { name: seed.table(name), extension };
+            let extension = names::hash(extension(segment).1, seed);
+            self.names[depth] = Names { name: names::hash(name, seed), extension };
             self.depth += 1;
-        }
-    }
-
-    /// Whether it is a name below an identifier: `/users/4/orders`.
-    pub fn is_part(&self) -> bool {
-        match &self.steps[..usize::from(self.depth)] {
-            [.., above, last] => {
-                let identifies =
-                    matches!(above.class, Token::Int | Token::Uuid | Token::Hex | Token::Opaque);
-                identifies && last.class == Token::Literal
-            }
-            _ => false,
         }
     }
 
@@ -215,13 +207,6 @@ impl Target {
         let depth = usize::from(self.depth);
         (&mut self.steps[..depth], &self.names[..depth])
     }
-}
-
-/// Whether a name is that of content, as caches and registries have it (`sha256:…`): nobody guesses it.
-fn is_digest(name: &[u8]) -> bool {
-    const LEAST: usize = 40;
-    let digest = name.rsplit(|&byte| byte == b':').next().unwrap_or(name);
-    digest.len() >= LEAST && digest.iter().all(u8::is_ascii_hexdigit)
 }
 
 impl Step {

@@ -8,6 +8,8 @@
     reason = "a test fails loudly"
 )]
 
+#[path = "scenarios/absent.rs"]
+mod absent;
 #[path = "scenarios/alike.rs"]
 mod alike;
 #[path = "scenarios/attacks.rs"]

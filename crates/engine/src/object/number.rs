@@ -1,7 +1,7 @@
 //! The number that a request names: of an object, or of a place in a list.
 
 use crate::endpoint::Resolved;
-use crate::path::Path;
+use crate::path::{Path, bare};
 use crate::token::Token;
 
 fn digits(text: &[u8]) -> Option<u64> {
@@ -14,7 +14,7 @@ fn digits(text: &[u8]) -> Option<u64> {
 
 /// What the last segment of a path is, where it is a number; `Some(None)` when that is too large.
 pub fn last_number(path: &Path) -> Option<Option<u64>> {
-    let last = path.last();
+    let last = bare(path.last());
     (Token::of(last).0 == Token::Int).then(|| digits(last))
 }
 
@@ -91,13 +91,21 @@ mod tests {
 
     #[test]
     fn numbers() {
-        let object = Resolved { template: 1, group: 1, known: true, object: true, siblings: 0 };
+        let object = Resolved {
+            template: 1,
+            group: 1,
+            known: true,
+            object: true,
+            valued: true,
+            siblings: 0,
+        };
         let page = Resolved { object: false, ..object };
         let of = |path: &str, query: &str, endpoint| {
             number(last_number(&Path::new(path.as_bytes())), query.as_bytes(), endpoint)
         };
         assert_eq!(of("/items/42", "", &object), Some(42));
         assert_eq!(of("/products/7.html", "", &object), Some(7));
+        assert_eq!(of("/items/42;v=7", "", &object), Some(42));
         assert_eq!(of("/search", "q=lamp&page=3", &page), Some(3));
         assert_eq!(of("/search", "q=lamp", &page), None);
         assert_eq!(of("/items", "limit=50&offset=400", &page), Some(400));
