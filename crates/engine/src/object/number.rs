@@ -23,7 +23,11 @@ pub fn last_number(path: &Path) -> Option<Option<u64>> {
 pub fn number(last: Option<Option<u64>>, query: &[u8], endpoint: &Resolved) -> Option<u64> {
     match last {
         Some(last) if endpoint.object => last,
-        _ => argument(query).and_then(|(_, value)| digits(value)),
+        _ => argument(query).and_then(|(name, value)| {
+            let number = digits(value)?;
+            let counts = COUNTS.iter().any(|it| is_named(name, it));
+            Some(if counts { number / length(query).max(1) } else { number })
+        }),
     }
 }
 
@@ -45,6 +49,15 @@ fn argument(query: &[u8]) -> Option<(&[u8], &[u8])> {
     )
 }
 
+/// How long a list is to be, by what the query says; 1 where it does not.
+fn length(query: &[u8]) -> u64 {
+    let arguments = query.split(|&b| b == b'&').filter_map(|argument| argument.split_once_at(b'='));
+    arguments
+        .filter(|(name, _)| SIZES.iter().any(|it| is_named(name, it)))
+        .find_map(|(_, value)| digits(value))
+        .unwrap_or(1)
+}
+
 /// Whether an argument has a name, however its words are joined: `lastEventId` is `last_event_id`.
 fn is_named(name: &[u8], of: &[u8]) -> bool {
     let letters = name.iter().filter(|&&b| b != b'_' && b != b'-').map(u8::to_ascii_lowercase);
@@ -56,6 +69,8 @@ const PLACES: [&[u8]; 11] = [
     b"page", b"p", b"pg", b"paged", b"pageno", b"offset", b"skip", b"start", b"from", b"after",
     b"cursor",
 ];
+/// Those of them that count what was shown: the next one is as many further as the list is long.
+const COUNTS: [&[u8]; 4] = [b"offset", b"skip", b"start", b"from"];
 /// Since when there may be news, and what only keeps an answer from being taken out of a cache (`_`): who
 /// waits for what is new asks for nothing in particular.
 const MOMENTS: [&[u8]; 10] = [
@@ -105,10 +120,11 @@ mod tests {
         };
         assert_eq!(of("/items/42", "", &object), Some(42));
         assert_eq!(of("/products/7.html", "", &object), Some(7));
-        assert_eq!(of("/items/42;v=7", "", &object), Some(42));
         assert_eq!(of("/search", "q=lamp&page=3", &page), Some(3));
         assert_eq!(of("/search", "q=lamp", &page), None);
-        assert_eq!(of("/items", "limit=50&offset=400", &page), Some(400));
+        assert_eq!(of("/items", "limit=50&offset=400", &page), Some(8));
+        assert_eq!(of("/items", "skip=400&take=0", &page), Some(400));
+        assert_eq!(of("/items/42;v=7", "", &object), Some(42));
         assert_eq!(of("/events", "since_id=17&_=1764355300", &page), None);
         let place = |path: &str, query: &str, endpoint| {
             is_place(last_number(&Path::new(path.as_bytes())), query.as_bytes(), endpoint)

@@ -134,6 +134,39 @@ fn leaked(count: u32, of: impl Fn(u32) -> String) -> Vec<&'static str> {
     (0..=count).map(|n| &*of(n).leak()).collect()
 }
 
+/// A book, or a topic, whose pages lead from one to the next, and have no pictures. Not so in a hurry, nor from
+/// anywhere else, nor without end.
+#[test]
+fn pages_of_a_book_that_are_read_one_after_the_other() {
+    let pages = leaked(600, |n| format!("/topic/{n}"));
+    let page = |n: u32, from: u32| Hit {
+        referer: Some(pages[from as usize]),
+        flags: flags::HTML | flags::ACCEPTS_HTML,
+        ..get(99, pages[n as usize], 200)
+    };
+    for gap_ms in [5000, 20_000] {
+        harmless(140, gap_ms, |n| page(n, n - 1));
+    }
+    let threat = Threat::Scraping;
+    assert!(after(threat, 600, 5000, |n| page(n, n - 1)) <= 220);
+    assert!(after(threat, 200, 1500, |n| page(n, n - 1)) <= 60);
+    assert!(after(threat, 200, 20_000, |n| page(n, 1)) <= 60);
+}
+
+/// A list that is gone through by how much of it was seen is one that is gone through by its pages.
+#[test]
+fn a_list_that_is_copied_by_its_offset() {
+    let queries = leaked(400, |n| format!("limit=50&offset={}", 50 * n));
+    let of = |n: u32, referer: Option<&'static str>| Hit {
+        query: queries[n as usize],
+        referer,
+        ..json(get(99, "/api/items", 200))
+    };
+    assert!(after(Threat::Scraping, 400, 250, |n| of(n, Some("/"))) <= 160);
+    assert!(after(Threat::Scraping, 400, 250, |n| of(n, None)) <= 60);
+    harmless(100, 350, |n| of(n, Some("/")));
+}
+
 /// Ways to write the same path, or to ask for it.
 const WAYS: [fn(Hit, u32) -> Hit; 9] = [
     |hit, _| hit,

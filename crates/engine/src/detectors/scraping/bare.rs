@@ -4,9 +4,10 @@ use std::sync::LazyLock;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use super::State;
+use super::{REMEMBERED, State, tag};
 use crate::detectors::{Event, Odds};
 use crate::evidence::Ratios;
+use crate::hash::combine;
 use crate::record::{RequestRecord, flags};
 
 /// Of a client that says it is a browser, and of which no request had anything that a page sends along, the
@@ -30,6 +31,10 @@ const DRESSED: u8 = u8::MAX;
 /// reads a whole archive takes rare ones, too, and then the next number, which therefore says nothing.
 const READER: f32 = 0.25;
 const READING_MS: u64 = 2000;
+/// So many pages in order of a day, each after the last one was read and by a link on it, are a book without
+/// pictures, or with those that the browser kept.
+const BOOK: u16 = 150;
+const TURNING_MS: u64 = 4000;
 
 /// Objects that came without anything that a page sends along. Plain old data; it lies where there is room.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -67,10 +72,23 @@ impl Bare {
 }
 
 impl State {
-    /// Whether a page is asked for as people read: from a page of ours, after they saw the last one.
+    /// Whether a page is asked for as people read: from a page of ours, after they saw the last one, or from the
+    /// last one itself, after they read it.
     pub(super) fn reads(&self, record: &RequestRecord<'_>) -> bool {
         let gap_ms = record.head.time_ms.saturating_sub(self.last_ms);
-        self.assets > 0 && gap_ms >= READING_MS && record.has(flags::SAME_SITE_REFERER)
+        let least_ms = match self.assets {
+            0 if self.fresh >= BOOK || !self.leads_from_last(record) => return false,
+            0 => TURNING_MS,
+            _ => READING_MS,
+        };
+        gap_ms >= least_ms && record.has(flags::SAME_SITE_REFERER)
+    }
+
+    /// Whether the last object is the page that a request came from.
+    fn leads_from_last(&self, record: &RequestRecord<'_>) -> bool {
+        let page = combine(record.head.application, record.head.referer_hash);
+        let last = usize::from(self.seen_at).checked_sub(1).unwrap_or(REMEMBERED - 1);
+        self.seen.get(last) == Some(&tag(combine(page, u64::from(self.last_ids[0]))))
     }
 }
 
