@@ -63,7 +63,7 @@ pub struct Group {
     changers: u32,
     /// The same of those who did not show who they are.
     strangers: u32,
-    /// The same of those who asked for more objects than one has of one's own.
+    /// The same of those who asked for one more, and for more objects before than one has of one's own.
     collectors: u32,
 }
 
@@ -125,12 +125,13 @@ impl Group {
         if !lesson.shown {
             self.strangers |= bit;
         }
-        if !lesson.few {
+        let returns = before == Some(tag);
+        if !lesson.few && !returns {
             self.collectors |= bit;
         }
         match before {
             _ if !lesson.binds => {}
-            Some(before) if before == tag => self.returns = self.returns.saturating_add(1),
+            Some(_) if returns => self.returns = self.returns.saturating_add(1),
             Some(_) => {
                 self.changes = self.changes.saturating_add(1);
                 self.changers |= bit;
