@@ -107,7 +107,7 @@ fn ask(
     }
     if let Some(ratios) = observe(event, source) {
         *moved |= source.walks[threat as usize].step(&ratios);
-        *evidence = ratios.into_iter().fold(*evidence, f32::max);
+        *evidence = ratios.iter().fold(*evidence, |most, ratio| most.max(*ratio));
     }
 }
 

@@ -176,6 +176,7 @@ impl<'m> Engine<'m> {
         let standing = self.standing(record, &said, &mut slots, (ready, learned_ms));
         let mut facts = self.facts(record, said, keys, &slots, &standing, role);
         self.targets = Some(targets);
+        facts.complete();
         facts.null = self.null(&facts, application, now_ms, ready);
         facts.peopled = ready && self.profile_mut(application).is_peopled();
         let count = facts.count(record);
@@ -199,6 +200,7 @@ impl<'m> Engine<'m> {
 
     /// Takes the record into the evidence of one source; the highest walk that it has then, nats. Before, it was
     /// `peak`.
+    #[inline(never)]
     fn observe(
         &mut self,
         slot: usize,

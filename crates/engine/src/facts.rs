@@ -124,8 +124,8 @@ impl Engine<'_> {
         let member =
             if login_outage { None } else { self.member(record, slots, attempt, interface) };
         let read = record.is(Method::Get) && !matches!(role, Role::Static | Role::Login);
-        let number = read.then(|| object::number(target.number, record.query, &endpoint)).flatten();
-        let place = number.is_some() && object::is_place(target.number, record.query, &endpoint);
+        let named = read.then(|| object::number(target.number, record.query, &endpoint)).flatten();
+        let (number, place) = (named.map(|it| it.number), named.is_some_and(|it| it.place));
         let collected = read && (endpoint.object || page || number.is_some());
         let visit = (collected && served)
             .then(|| self.visit(record, &endpoint, number, keys, standing).of(role));
@@ -135,7 +135,7 @@ impl Engine<'_> {
             && matches!(head.status, 401 | 403 | 404)
             && role != Role::Catalog
             && self.served.others(path_key, address) < 2;
-        let mut facts = Facts {
+        Facts {
             contact,
             contact_key: match contact {
                 Contact::Payload => combine(path_key, self.config.seed.table(record.query)),
@@ -163,7 +163,7 @@ impl Engine<'_> {
             crawler: standing.agent.crawler,
             invited: standing.invited,
             listed: standing.listed && !record.has(flags::REFERER),
-            names: 0,
+            names: names(record, interface || visit.is_some(), &endpoint),
             peopled: false,
             new_client: standing.new_client,
             learned_ms: standing.learned_ms,
@@ -171,9 +171,7 @@ impl Engine<'_> {
             habit: (Feature::Requests, 0),
             threats: 0,
             null: None,
-        };
-        facts.complete(head, &endpoint);
-        facts
+        }
     }
 
     /// What a request says about logging in, and whether that fails for people, too.
@@ -343,6 +341,17 @@ pub(crate) fn owner(record: &RequestRecord<'_>, address: u64) -> u64 {
         (0, credential) => credential,
         (session, _) => session,
     }
+}
+
+/// Bytes of a list, for each object that it names, at the least.
+const NAMED_BYTES: u64 = 8;
+
+/// Objects that an answer may name: `content` says whether it is one that may be a list.
+fn names(record: &RequestRecord<'_>, content: bool, endpoint: &Resolved) -> u16 {
+    let served = record.head.status == 200 && record.is(Method::Get);
+    let list = served && content && !endpoint.object;
+    let objects = if list { record.head.response_bytes / NAMED_BYTES } else { 0 };
+    u16::try_from(objects).unwrap_or(u16::MAX)
 }
 
 /// Forms sent sooner than this were not filled in by hand.

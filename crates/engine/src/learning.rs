@@ -3,13 +3,12 @@
 use crate::detectors;
 use crate::detectors::credential_stuffing::Login;
 use crate::detectors::vulnerability_scanning::is_miss;
-use crate::endpoint::Resolved;
 use crate::engine::Engine;
 use crate::facts::{Facts, owner};
 use crate::fusion::Sensitivity;
 use crate::hash::combine;
 use crate::profiles::{Count, Feature, Profile};
-use crate::record::{Method, NO_UPSTREAM, RecordHead, RequestRecord};
+use crate::record::{NO_UPSTREAM, RequestRecord};
 use crate::role::Role;
 use crate::slots::Slots;
 use crate::source::network_of;
@@ -17,8 +16,6 @@ use crate::target::Target;
 
 /// Nothing is learned for this long after an event of an attack from many sources.
 const ALARM_MS: u64 = 3_600_000;
-/// Bytes of a list, for each object that it names, at the least.
-const NAMED_BYTES: u64 = 8;
 
 impl Facts {
     /// What the record adds to the day of a source.
@@ -46,13 +43,8 @@ impl Facts {
         count
     }
 
-    /// What follows from the others.
-    pub(crate) fn complete(&mut self, head: &RecordHead, endpoint: &Resolved) {
-        let served = head.status == 200 && head.method == Method::Get as u8;
-        if served && !endpoint.object && (self.interface || self.visit.is_some()) {
-            let objects = head.response_bytes / NAMED_BYTES;
-            self.names = u16::try_from(objects).unwrap_or(u16::MAX);
-        }
+    /// What follows from the others. Not in the expression that makes them, which writes them where they stay.
+    pub(crate) fn complete(&mut self) {
         self.private_object = self.find_private_object();
         self.habit = self.find_habit();
         self.threats = detectors::concerned(self);

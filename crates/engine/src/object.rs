@@ -13,7 +13,7 @@ mod number;
 mod saved;
 
 pub use group::Group;
-pub use number::{is_place, last_number, number};
+pub use number::{Named, last_number, number};
 
 /// Buckets of popularity: 0, 1, 2–3, 4–7, … requests.
 pub const BUCKETS: usize = 12;

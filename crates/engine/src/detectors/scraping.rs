@@ -303,7 +303,7 @@ pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
         trail.follow(group, id, facts.path_key, event);
         return None;
     }
-    let visit = facts.visit?;
+    let visit = facts.visit.as_ref()?;
     let onward = onward && group == visit.group;
     trail.follow(visit.group, visit.id, visit.key, event);
     if trail.step & NEW == 0
@@ -327,13 +327,13 @@ pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
     let inside = event.record.has(flags::SAME_SITE_REFERER) && bare::claims_browser(event);
     let scrolls = facts.place && !facts.page && (inside || source.templates.count_ones() > FEW);
     let most = if known || listed || scrolls { 0.0 } else { POPULARITY + MARGIN };
-    let visit = Visit { popularity: visit.popularity.min(most), ..visit };
     if trail.is_known_walk() {
         return None;
     }
     let own = (facts.authenticated && trail.fresh <= OWN_LIST)
         || (scrolls && (trail.fresh <= OWN_LIST || trail.step & HASTY == 0));
-    let ratios = ratios(&visit, Manner { page: facts.page, listed, eased, own }, trail);
+    let manner = Manner { page: facts.page, listed, eased, own, most };
+    let ratios = ratios(visit, manner, trail);
     // Programs take objects of an interface in haste; nobody reads pages that way.
     let [sequential, hasty, popularity, together] = ratios;
     let bare = !known && source.templates.count_ones() <= FEW && is_bare(event.record);
@@ -366,6 +366,8 @@ struct Manner {
     eased: bool,
     /// It may be of a list of one's own.
     own: bool,
+    /// What its popularity says at most, nats.
+    most: f32,
 }
 
 /// One alternative for each thing that collectors do, and one for all of it together.
@@ -383,8 +385,11 @@ fn ratios(visit: &Visit, manner: Manner, trail: &mut State) -> Ratios {
         None => [-0.1; 4],
     };
     let hasty = if page { of(HASTY, &HASTY_ODDS) } else { [-0.1; 4] };
-    let popularity =
-        if visit.warm { (visit.popularity - MARGIN).clamp(-2.5, POPULARITY) } else { 0.0 };
+    let popularity = if visit.warm {
+        (visit.popularity.min(manner.most) - MARGIN).clamp(-2.5, POPULARITY)
+    } else {
+        0.0
+    };
     trail.unpopular = trail.unpopular.saturating_add(u16::from(popularity >= UNPOPULAR));
     let together = (popularity.min(0.6) + hasty[3].max(sequential[3])) * 0.7;
     [sequential[0], hasty[0], popularity, together]

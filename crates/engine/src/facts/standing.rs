@@ -25,7 +25,7 @@ impl Engine<'_> {
         let found = (200..300).contains(&head.status) || head.status == 304;
         let asks = if found { said.target.asks } else { said.target.asks & !ASKED_SITEMAP };
         let asked = || combine(combine(head.application, head.fingerprint), ROBOTS);
-        if record.path == b"/robots.txt" {
+        if asks & ASKED_ROBOTS != 0 {
             self.served.insert(asked(), combine(head.fingerprint, 0));
         }
         let mut standing = Standing {
@@ -54,12 +54,12 @@ impl Engine<'_> {
             }
             source.asked |= asks;
             let age_ms = head.time_ms.saturating_sub(source.first_ms);
-            let slow = |gap_ms: u64| u64::from(source.requests) * gap_ms <= age_ms + 10 * gap_ms;
+            let slow =
+                u64::from(source.requests) * UNHURRIED_GAP_MS <= age_ms + 10 * UNHURRIED_GAP_MS;
             let asked = |what: u8| source.asked & what != 0;
-            standing.polite |= (kin || asked(ASKED_ROBOTS)) && slow(POLITE_GAP_MS);
-            let listed = program && slow(INVITED_GAP_MS);
-            standing.listed |= listed;
-            standing.invited |= listed && asked(ASKED_SITEMAP);
+            standing.polite |= slow & (kin | asked(ASKED_ROBOTS));
+            standing.listed |= slow & program;
+            standing.invited |= slow & program & asked(ASKED_SITEMAP);
             let client = source.kind == SourceKind::Client as u8;
             if client {
                 let today = |feature| source.activity.today(feature, head.time_ms);
@@ -108,7 +108,6 @@ const ROBOTS: u64 = 0x726f_626f_7473;
 const BINDING_OBJECTS: f32 = 16.0;
 /// Objects that may be private, up to which a client says how many each has.
 const FEW_OBJECTS: f32 = 8.0;
-/// Mean gap between the requests of a crawler that takes its time.
-const POLITE_GAP_MS: u64 = 100;
-/// The same of a program that reads what the sitemap invites it to.
-const INVITED_GAP_MS: u64 = 100;
+/// Mean gap between the requests of a crawler, or of a program that reads what a list or the sitemap names, that
+/// takes its time.
+const UNHURRIED_GAP_MS: u64 = 100;

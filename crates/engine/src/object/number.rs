@@ -18,62 +18,91 @@ pub fn last_number(path: &Path) -> Option<Option<u64>> {
     (Token::of(last).0 == Token::Int).then(|| digits(last))
 }
 
+/// A number that a request names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// The number.
+    pub number: u64,
+    /// It is a place in a list: `?page=3`.
+    pub place: bool,
+}
+
 /// The identifier that a request names, where it is a number: in the path, whose [`last_number`] this
 /// is (`/items/42`, `/products/42.html`), or as the first numeric argument (`?page=3`, `?id=42`).
-pub fn number(last: Option<Option<u64>>, query: &[u8], endpoint: &Resolved) -> Option<u64> {
+pub fn number(last: Option<Option<u64>>, query: &[u8], endpoint: &Resolved) -> Option<Named> {
     match last {
-        Some(last) if endpoint.object => last,
-        _ => argument(query).and_then(|(name, value)| {
-            let number = digits(value)?;
-            let counts = COUNTS.iter().any(|it| is_named(name, it));
-            Some(if counts { number / length(query).max(1) } else { number })
-        }),
+        Some(last) if endpoint.object => last.map(|number| Named { number, place: false }),
+        _ if query.is_empty() => None,
+        _ => argument(query),
     }
 }
 
-/// Whether that number is a place in a list: `?page=3`.
-pub fn is_place(last: Option<Option<u64>>, query: &[u8], endpoint: &Resolved) -> bool {
-    !(endpoint.object && last.is_some())
-        && argument(query).is_some_and(|(name, _)| PLACES.iter().any(|it| is_named(name, it)))
-}
-
 /// The first argument whose value is a number, and that is no length of a list and no moment.
-fn argument(query: &[u8]) -> Option<(&[u8], &[u8])> {
-    query.split(|&b| b == b'&').filter_map(|argument| argument.split_once_at(b'=')).find(
-        |(name, value)| {
-            let number = !value.is_empty() && value.len() < 18;
-            number
-                && value.iter().all(u8::is_ascii_digit)
-                && !SIZES.iter().chain(&MOMENTS).any(|it| is_named(name, it))
-        },
-    )
+fn argument(query: &[u8]) -> Option<Named> {
+    let (name, number) = arguments(query)
+        .filter(|(_, value)| {
+            !value.is_empty() && value.len() < 18 && value.iter().all(u8::is_ascii_digit)
+        })
+        .map(|(name, value)| (word(name), value))
+        .find(|(name, _)| !SIZES.contains(name) && !MOMENTS.contains(name))?;
+    let number = digits(number)?;
+    let number = if COUNTS.contains(&name) { number / length(query).max(1) } else { number };
+    Some(Named { number, place: PLACES.contains(&name) })
 }
 
 /// How long a list is to be, by what the query says; 1 where it does not.
 fn length(query: &[u8]) -> u64 {
-    let arguments = query.split(|&b| b == b'&').filter_map(|argument| argument.split_once_at(b'='));
-    arguments
-        .filter(|(name, _)| SIZES.iter().any(|it| is_named(name, it)))
+    arguments(query)
+        .filter(|(name, _)| SIZES.contains(&word(name)))
         .find_map(|(_, value)| digits(value))
         .unwrap_or(1)
 }
 
-/// Whether an argument has a name, however its words are joined: `lastEventId` is `last_event_id`.
-fn is_named(name: &[u8], of: &[u8]) -> bool {
-    let letters = name.iter().filter(|&&b| b != b'_' && b != b'-').map(u8::to_ascii_lowercase);
-    letters.eq(of.iter().copied())
+/// Names and values.
+fn arguments(query: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    query.split(|&b| b == b'&').filter_map(|argument| {
+        let at = argument.iter().position(|&b| b == b'=')?;
+        Some((&argument[..at], &argument[at + 1..]))
+    })
+}
+
+/// The letters of a name, however its words are joined: `lastEventId` is `last_event_id`. All names beyond
+/// sixteen letters are one.
+const fn word(name: &[u8]) -> u128 {
+    let (mut word, mut at) = (0, 0);
+    while at < name.len() {
+        let letter = name[at].to_ascii_lowercase();
+        at += 1;
+        if letter == b'_' || letter == b'-' {
+            continue;
+        }
+        if word >> 120 != 0 {
+            return u128::MAX;
+        }
+        word = word << 8 | letter as u128;
+    }
+    word
+}
+
+const fn words<const N: usize>(names: [&[u8]; N]) -> [u128; N] {
+    let (mut words, mut at) = ([0; N], 0);
+    while at < N {
+        words[at] = word(names[at]);
+        at += 1;
+    }
+    words
 }
 
 /// Where a list is gone on with.
-const PLACES: [&[u8]; 11] = [
+const PLACES: [u128; 11] = words([
     b"page", b"p", b"pg", b"paged", b"pageno", b"offset", b"skip", b"start", b"from", b"after",
     b"cursor",
-];
+]);
 /// Those of them that count what was shown: the next one is as many further as the list is long.
-const COUNTS: [&[u8]; 4] = [b"offset", b"skip", b"start", b"from"];
+const COUNTS: [u128; 4] = words([b"offset", b"skip", b"start", b"from"]);
 /// Since when there may be news, and what only keeps an answer from being taken out of a cache (`_`): who
 /// waits for what is new asks for nothing in particular.
-const MOMENTS: [&[u8]; 10] = [
+const MOMENTS: [u128; 10] = words([
     b"since",
     b"seq",
     b"lasteventid",
@@ -84,21 +113,10 @@ const MOMENTS: [&[u8]; 10] = [
     b"nocache",
     b"cachebuster",
     b"",
-];
+]);
 /// Arguments that say how long a list is to be, not what is on it: `?limit=50&offset=400`.
-const SIZES: [&[u8]; 8] =
-    [b"limit", b"perpage", b"pagesize", b"size", b"count", b"take", b"rows", b"pagelength"];
-
-trait SplitOnceAt {
-    fn split_once_at(&self, byte: u8) -> Option<(&[u8], &[u8])>;
-}
-
-impl SplitOnceAt for [u8] {
-    fn split_once_at(&self, byte: u8) -> Option<(&[u8], &[u8])> {
-        let at = self.iter().position(|&b| b == byte)?;
-        Some((&self[..at], &self[at + 1..]))
-    }
-}
+const SIZES: [u128; 8] =
+    words([b"limit", b"perpage", b"pagesize", b"size", b"count", b"take", b"rows", b"pagelength"]);
 
 #[cfg(test)]
 mod tests {
@@ -115,8 +133,11 @@ mod tests {
             siblings: 0,
         };
         let page = Resolved { object: false, ..object };
-        let of = |path: &str, query: &str, endpoint| {
+        let named = |path: &str, query: &str, endpoint| {
             number(last_number(&Path::new(path.as_bytes())), query.as_bytes(), endpoint)
+        };
+        let of = |path: &str, query: &str, endpoint| {
+            named(path, query, endpoint).map(|named| named.number)
         };
         assert_eq!(of("/items/42", "", &object), Some(42));
         assert_eq!(of("/products/7.html", "", &object), Some(7));
@@ -127,7 +148,7 @@ mod tests {
         assert_eq!(of("/items/42;v=7", "", &object), Some(42));
         assert_eq!(of("/events", "since_id=17&_=1764355300", &page), None);
         let place = |path: &str, query: &str, endpoint| {
-            is_place(last_number(&Path::new(path.as_bytes())), query.as_bytes(), endpoint)
+            named(path, query, endpoint).is_some_and(|named| named.place)
         };
         for (path, query, expected) in [
             ("/items", "perPage=50&page=4", true),
