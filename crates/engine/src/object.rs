@@ -255,4 +255,29 @@ mod tests {
             assert!(other.foreign && !other.own && other.owner != own.owner);
         });
     }
+
+    /// Half as many owners do where nobody looks at many; where two do, it may be a young catalogue.
+    #[test]
+    fn a_young_catalogue_is_not_private() {
+        let apart = |owners: u64, collectors: u64| {
+            let mut apart = false;
+            with_objects(|objects| {
+                // The highest bits tell owners apart.
+                let who = |n: u64| combine(n, 6) >> 6 | n << 58;
+                let mut ask = |n: u64, lesson| {
+                    let object = combine(n, 5);
+                    objects.visit(3, object, None, who(n / 2), lesson, 0).apart
+                };
+                (0..2 * owners).for_each(|n| _ = ask(n, ALL));
+                let many = Lesson { few: false, ..ALL };
+                (60..60 + 4 * collectors).for_each(|n| _ = ask(n, many));
+                apart = ask(40, NONE);
+            });
+            apart
+        };
+        let cases = [(3, 0, false), (4, 0, true), (4, 1, true), (4, 2, false), (8, 2, true)];
+        for (owners, collectors, expected) in cases {
+            assert_eq!(apart(owners, collectors), expected, "{owners} owners, {collectors}");
+        }
+    }
 }

@@ -19,9 +19,6 @@ const PRIVATE_RETURNS: u32 = 40;
 /// objects of their own in its group.
 const APART_RETURNS: u32 = 16;
 const APART_SOURCES: u32 = 8;
-/// How many times what was seen counts while nobody but one asked for more objects than few: people who look
-/// at many make a catalogue of it.
-const NONE_COLLECTS: u32 = 2;
 /// The same of objects that somebody who shows who it is was the first to ask for, with returns, and of how
 /// many that is (groups, of 64).
 const HELD_OBJECTS: u32 = 16;
@@ -30,6 +27,9 @@ const HOLDERS: u32 = 8;
 /// groups are full.
 const HELD_EACH: u32 = 5;
 const HOLDERS_FULL: u32 = 56;
+/// How many times what was seen counts while nobody but one asked for more objects than few: people who look
+/// at many make a catalogue of it.
+const NONE_COLLECTS: u32 = 2;
 
 /// What is known of one group of objects. Plain old data; key 0 is a free slot.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
