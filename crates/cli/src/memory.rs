@@ -1,38 +1,39 @@
 //! Memory for the engine's tables: the heap's version of the module's shared zone.
 
-use zerocopy::IntoBytes;
+use memmap2::MmapMut;
 
 use crate::Failure;
 
-/// What the engine wants its memory aligned to.
-const ALIGNMENT: usize = 64;
-
-/// Zeroed bytes, aligned to 64.
+/// Zeroed bytes, which begin where a page does.
 pub(crate) struct Memory {
-    words: Vec<u64>,
+    pages: MmapMut,
     bytes: usize,
 }
 
 impl Memory {
     /// `bytes` zero bytes. The operating system gives pages when they are touched.
+    #[allow(
+        clippy::expect_used,
+        reason = "of a size that the program chose itself, as any other allocation"
+    )]
     pub(crate) fn new(bytes: usize) -> Self {
-        Self { words: vec![0; bytes / 8 + ALIGNMENT / 8 + 1], bytes }
+        Self { pages: MmapMut::map_anon(bytes.max(1)).expect("memory for the tables"), bytes }
     }
 
-    /// As [`Self::new`], of a size that somebody asks for.
+    /// As [`Self::new`], of a size that somebody asks for, in huge pages where the system has them: the tables are
+    /// read all over, and most of a read is to find its page.
     pub(crate) fn try_new(bytes: usize) -> Result<Self, Failure> {
-        // Asked for first in a way that may be refused, and given back untouched.
-        let room = Vec::<u8>::new().try_reserve_exact(bytes.saturating_add(1 << 10));
         let refused = |_| Failure::Usage("--memory: the machine has not so much".to_owned());
-        room.map_err(refused)?;
-        Ok(Self::new(bytes))
+        let pages = MmapMut::map_anon(bytes.max(1)).map_err(refused)?;
+        #[cfg(target_os = "linux")]
+        // A kernel without them refuses, and nothing is lost.
+        let _ = pages.advise(memmap2::Advice::HugePage);
+        Ok(Self { pages, bytes })
     }
 
     /// All of it.
     pub(crate) fn bytes(&mut self) -> &mut [u8] {
-        let bytes = self.words.as_mut_slice().as_mut_bytes();
-        let start = bytes.as_ptr().align_offset(ALIGNMENT);
-        &mut bytes[start..start + self.bytes]
+        &mut self.pages[..self.bytes]
     }
 }
 
@@ -74,7 +75,7 @@ mod tests {
         for size in [64, 1000, 4096] {
             let mut memory = Memory::new(size);
             let bytes = memory.bytes();
-            assert_eq!((bytes.len(), bytes.as_ptr().align_offset(ALIGNMENT)), (size, 0));
+            assert_eq!((bytes.len(), bytes.as_ptr().align_offset(64)), (size, 0));
         }
     }
 }

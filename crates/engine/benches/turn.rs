@@ -14,6 +14,7 @@ use api_abuse_engine::role::Role;
 use api_abuse_engine::sources::SOURCE_BYTES;
 use api_abuse_engine::tables::Limits;
 use api_abuse_engine::{Config, Decision, Engine, RequestRecord};
+use memmap2::{Advice, MmapMut};
 
 const SEED: Seed = Seed([11, 22]);
 /// Records of one measurement.
@@ -37,16 +38,16 @@ fn main() {
     if let Some(wanted) = numbers.next() {
         let count = numbers.next().map_or(RECORDS, |count| count as usize);
         for (sources, megabytes) in sizes.into_iter().filter(|(sources, _)| *sources == wanted) {
-            Table::new(sources, megabytes).measure(count);
+            Table::new(sources, megabytes, Advice::NoHugePage).measure(count);
         }
         return;
     }
     println!(
-        "| live sources | that have a record | ns a record | of clients at random | to read it | to find \
-              what is known | what it means, its sources | detectors |"
+        "| live sources | that have a record | ns a record | in huge pages | of clients at random | in huge pages \
+         | to read it | to find what is known | what it means, its sources | detectors |"
     );
-    println!("| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
-    let rows = sizes.map(|(sources, megabytes)| Table::new(sources, megabytes).row());
+    println!("| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
+    let rows = sizes.map(row);
     let of_a_million = rows[2].1 as f64 * SOURCE_BYTES as f64 / rows[2].0 as f64;
     println!("\n| | |\n| --- | ---: |");
     println!("| bytes a record of a source | {SOURCE_BYTES} |");
@@ -56,23 +57,25 @@ fn main() {
 
 /// An engine's memory, and who fills it.
 struct Table {
-    memory: Vec<u64>,
-    megabytes: usize,
+    memory: MmapMut,
     traffic: Traffic,
 }
 
 impl Table {
-    fn new(sources: u64, megabytes: usize) -> Self {
+    /// In small pages, or in huge ones.
+    fn new(sources: u64, megabytes: usize, pages: Advice) -> Self {
         let traffic = Traffic::new((sources as f64 / SOURCES_A_CLIENT) as u64);
-        Self { memory: vec![0u64; (megabytes << 20) / 8 + 8], megabytes, traffic }
+        let memory = MmapMut::map_anon(megabytes << 20).unwrap();
+        // A kernel without huge pages refuses; there are small ones only then.
+        let _ = memory.advise(pages);
+        Self { memory, traffic }
     }
 
     /// Nanoseconds a record of visits and of clients at random, the first time; sources that are known, and
     /// those that have a record.
     fn measure(&mut self, count: usize) -> ([f64; 2], u64, u64) {
-        let bytes = aligned(&mut self.memory, self.megabytes);
-        let records = Limits::of(bytes.len()).sources;
-        let mut engine = engine(&mut *bytes, ALL);
+        let records = Limits::of(self.memory.len()).sources;
+        let mut engine = engine(&mut self.memory, ALL);
         let traffic = &mut self.traffic;
         let everybody = traffic.clients as usize;
         traffic.feed(&mut engine, everybody, Traffic::each);
@@ -84,47 +87,47 @@ impl Table {
         eprintln!(
             "{known} live sources, {live} of them with one of {records} records in {} MiB: {visits:.0} ns a \
              record of visits, {random:.0} of clients at random; {evicted} evicted; the tables hash to {:016x}",
-            self.megabytes,
-            SEED.table(bytes),
+            self.memory.len() >> 20,
+            SEED.table(&self.memory),
         );
         ([visits, random], known, live)
     }
 
-    /// Measures several times, prints the best of each, and returns how many sources are known and have
-    /// a record. What parts cost is what a record costs less without them.
-    fn row(&mut self) -> (u64, u64) {
-        let ([mut visits, mut random], known, live) = self.measure(RECORDS);
-        let bytes = aligned(&mut self.memory, self.megabytes);
-        let traffic = &mut self.traffic;
-        let (mut blind, mut ignored, mut read) = (f64::MAX, f64::MAX, f64::MAX);
-        for _ in 0..ROUNDS {
-            let mut feed = |detectors: u8, role: Role, who: fn(&Traffic, u64) -> u64| {
-                let mut engine = engine(&mut *bytes, detectors);
-                traffic.role = role;
-                // The first records find nothing remembered of paths.
-                traffic.feed(&mut engine, RECORDS / 4, who);
-                traffic.feed(&mut engine, RECORDS, who)
-            };
-            visits = visits.min(feed(ALL, Role::Auto, Traffic::visit));
-            random = random.min(feed(ALL, Role::Auto, Traffic::anybody));
-            blind = blind.min(feed(0, Role::Auto, Traffic::visit));
-            ignored = ignored.min(feed(ALL, Role::Ignore, Traffic::visit));
-            read = read.min(traffic.read_only(RECORDS));
-        }
-        println!(
-            "| {known} | {live} | {visits:.0} | {random:.0} | {read:.0} | {:.0} | {:.0} | {:.0} |",
-            ignored - read,
-            blind - ignored,
-            visits - blind,
-        );
-        (known, live)
+    /// Nanoseconds a record, with these detectors, of what has this role; the first records find nothing remembered
+    /// of paths.
+    fn feed(&mut self, detectors: u8, role: Role, who: fn(&Traffic, u64) -> u64) -> f64 {
+        let mut engine = engine(&mut self.memory, detectors);
+        self.traffic.role = role;
+        self.traffic.feed(&mut engine, RECORDS / 4, who);
+        self.traffic.feed(&mut engine, RECORDS, who)
     }
 }
 
-fn aligned(memory: &mut [u64], megabytes: usize) -> &mut [u8] {
-    let bytes = zerocopy::IntoBytes::as_mut_bytes(memory);
-    let start = bytes.as_ptr().align_offset(64);
-    &mut bytes[start..start + (megabytes << 20)]
+/// Measures several times, prints the best of each, and returns how many sources are known and have a record. What
+/// parts cost is what a record costs less without them.
+fn row((sources, megabytes): (u64, usize)) -> (u64, u64) {
+    let mut table = Table::new(sources, megabytes, Advice::NoHugePage);
+    let mut huge = Table::new(sources, megabytes, Advice::HugePage);
+    let ([mut visits, mut random], known, live) = table.measure(RECORDS);
+    let [mut huge_visits, mut huge_random] = huge.measure(RECORDS).0;
+    let (mut blind, mut ignored, mut read) = (f64::MAX, f64::MAX, f64::MAX);
+    for _ in 0..ROUNDS {
+        visits = visits.min(table.feed(ALL, Role::Auto, Traffic::visit));
+        huge_visits = huge_visits.min(huge.feed(ALL, Role::Auto, Traffic::visit));
+        random = random.min(table.feed(ALL, Role::Auto, Traffic::anybody));
+        huge_random = huge_random.min(huge.feed(ALL, Role::Auto, Traffic::anybody));
+        blind = blind.min(table.feed(0, Role::Auto, Traffic::visit));
+        ignored = ignored.min(table.feed(ALL, Role::Ignore, Traffic::visit));
+        read = read.min(table.traffic.read_only(RECORDS));
+    }
+    println!(
+        "| {known} | {live} | {visits:.0} | {huge_visits:.0} | {random:.0} | {huge_random:.0} | {read:.0} | {:.0} | \
+         {:.0} | {:.0} |",
+        ignored - read,
+        blind - ignored,
+        visits - blind,
+    );
+    (known, live)
 }
 
 fn engine(bytes: &mut [u8], detectors: u8) -> Engine<'_> {
