@@ -7,6 +7,7 @@ use crate::budget::{self, Breaker, Budget};
 use crate::engine::Engine;
 use crate::policy::Policy;
 use crate::record::{APPLICATION_MAX, RecordHead, RequestRecord};
+use crate::slots::Slots;
 use crate::source::network_of;
 use crate::tables::APPLICATIONS;
 
@@ -152,6 +153,7 @@ impl Engine<'_> {
         slot
     }
 
+    #[inline(never)]
     fn application_of(&mut self, key: u64, name: &[u8]) -> usize {
         let last = APPLICATIONS - 1;
         let slot =
@@ -175,6 +177,7 @@ impl Engine<'_> {
     }
 
     /// Which of the configured applications has this key.
+    #[inline(never)]
     pub(crate) fn configured(&self, key: u64) -> Option<u32> {
         let names = self.config.applications.iter();
         let at = names.map(|known| self.config.seed.table(&known.name)).position(|k| k == key);
@@ -205,6 +208,17 @@ impl Engine<'_> {
         &mut self.budgets[application.min(self.budgets.len() - 1)]
     }
 
+    /// Whether a request that is not denied adds nothing to the clients that the circuit breaker counts, as
+    /// nearly always: its client was never denied, and made another in the same window.
+    pub(crate) fn is_counted(&self, slots: &Slots, application: usize, now_ms: u64) -> bool {
+        let Some(source) = slots.client.map(|slot| self.sources.get(slot)) else { return false };
+        let budget = &self.budgets[application.min(self.budgets.len() - 1)];
+        source.requests > 1
+            && source.convictions == 0
+            && budget.is_in_window(source.last_ms, now_ms)
+    }
+
+    #[inline(never)]
     pub(crate) fn count_client(
         &mut self,
         head: &RecordHead,

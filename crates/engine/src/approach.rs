@@ -37,8 +37,9 @@ pub(crate) struct Keys {
     pub(crate) path_key: u64,
     /// Slot where its client was found to be.
     pub(crate) near: u32,
-    /// Where what its path says was found to be.
+    /// Where what its path says was found to be, and its place in the group of its hash.
     pub(crate) target: u32,
+    pub(crate) place: u8,
 }
 
 impl Engine<'_> {
@@ -147,8 +148,11 @@ impl Engine<'_> {
         for keys in known.iter_mut() {
             let (found, slot) = self.sources.approach_record(keys.client);
             (read, keys.near) = (read ^ found, slot);
-            let (found, target) = targets.map_or((0, 0), |it| it.approach_target(keys.path));
-            (read, keys.target) = (read ^ found, target);
+            if let Some(targets) = targets {
+                let found;
+                (found, keys.target, keys.place) = targets.approach_target(keys.path);
+                read ^= found;
+            }
         }
         for (keys, record) in known.iter().zip(records) {
             for key in self.others(keys, record.head.session) {
@@ -197,6 +201,7 @@ impl Engine<'_> {
             path_key: combine(head.application, head.path_hash),
             near: u32::MAX,
             target: u32::MAX,
+            place: 0,
             path: self.config.seed.table(record.path),
         }
     }

@@ -103,6 +103,12 @@ impl Budget {
         sketches[(self.current & 1) as usize].insert(client);
     }
 
+    /// Whether what was seen at `then_ms` was counted in the window that `now_ms` is in.
+    pub(crate) fn is_in_window(&self, then_ms: u64, now_ms: u64) -> bool {
+        let current = now_ms.saturating_sub(self.since_ms) < WINDOW_MS;
+        self.since_ms != 0 && then_ms >= self.since_ms && current
+    }
+
     /// Whether one more denied client opens the breaker, or it is open; says so in the second value
     /// when it opens now.
     pub fn deny(&mut self, client: u64, percent: f32, floor: f32, now_ms: u64) -> (bool, bool) {

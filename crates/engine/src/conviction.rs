@@ -41,6 +41,8 @@ pub(crate) struct Case {
 }
 
 /// Convicts: marks the source, keeps the incident, and says what is to be done.
+#[cold]
+#[inline(never)]
 pub(crate) fn decide(engine: &mut Engine<'_>, record: &RequestRecord<'_>, case: &Case) -> Decision {
     engine.header.incident += 1;
     let incident_id = engine.header.incident;
@@ -212,6 +214,8 @@ fn findings(
 }
 
 /// Keeps a request that speaks against a source, in place of one that speaks less.
+#[cold]
+#[inline(never)]
 pub fn keep_exemplar(
     suspects: &mut [Suspect],
     key: u64,

@@ -336,6 +336,7 @@ impl<'m> Endpoints<'m> {
         self.find_further(key)
     }
 
+    #[inline(never)]
     fn find_further(&self, key: u64) -> Option<usize> {
         self.window(key).find(|&i| key != 0 && self.nodes[i].key == key)
     }

@@ -159,7 +159,9 @@ impl<'m> Engine<'m> {
         self.advance(application, now_ms, ready, tripped);
         let mut slots = self.slots(head, keys);
         let (held, spared) = self.arrive(&slots, now_ms);
-        self.count_client(head, keys.network, application, held || spared);
+        if held || spared || !self.is_counted(&slots, application, now_ms) {
+            self.count_client(head, keys.network, application, held || spared);
+        }
         if held {
             self.count_convicted(slots.address);
             return;
@@ -192,9 +194,7 @@ impl<'m> Engine<'m> {
             self.look(&mut slots);
             decisions.push(decision);
         }
-        for (&slot, &peak) in slots.all().iter().zip(&slots.peaks) {
-            self.sources.weigh_at(slot, now_ms, peak);
-        }
+        self.weigh(&slots, now_ms);
         self.suspect_session(&slots, head);
     }
 

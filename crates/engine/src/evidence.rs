@@ -97,6 +97,7 @@ impl Walks {
     }
 
     /// Raises the walks to at least `floor`, nats.
+    #[inline(never)]
     pub fn raise(&mut self, floor: f32) {
         *self = Self::at(self.values().map(|value| value.max(floor)));
     }

@@ -1,12 +1,13 @@
 //! What one record means for its application, before it is held against anybody.
 
 mod alike;
+mod login;
 mod member;
 mod standing;
 mod touched;
 
 use crate::approach::Keys;
-use crate::detectors::credential_stuffing::{self, Answers, Login};
+use crate::detectors::credential_stuffing::Login;
 use crate::detectors::vulnerability_scanning::{self, Contact, is_miss};
 use crate::endpoint::Resolved;
 use crate::engine::Engine;
@@ -14,10 +15,11 @@ use crate::hash::combine;
 use crate::object::{self, Lesson, Visit};
 use crate::profiles::Feature;
 use crate::record::{Method, RecordHead, RequestRecord, flags};
-use crate::role::{self, Looks, Role};
+use crate::role::{self, Role};
 use crate::slots::Slots;
 use crate::target::Said;
 
+pub(crate) use login::login_slot;
 use member::Attempt;
 pub(crate) use standing::Standing;
 
@@ -94,6 +96,7 @@ pub struct Facts {
 impl Engine<'_> {
     /// What happened, from the record and what is known of the application. A source that is not
     /// suspicious teaches.
+    #[inline(never)]
     pub(crate) fn facts(
         &mut self,
         record: &RequestRecord<'_>,
@@ -138,7 +141,7 @@ impl Engine<'_> {
         Facts {
             contact,
             contact_key: match contact {
-                Contact::Payload => combine(path_key, self.config.seed.table(record.query)),
+                Contact::Payload => self.with_query(path_key, record),
                 _ => self.looked_for(record, target, contact).unwrap_or(path_key),
             },
             login,
@@ -174,24 +177,6 @@ impl Engine<'_> {
         }
     }
 
-    /// What a request says about logging in, and whether that fails for people, too.
-    fn login(
-        &mut self,
-        record: &RequestRecord<'_>,
-        looks: Looks,
-        role: Role,
-        keys: &Keys,
-        standing: &Standing,
-    ) -> (Login, bool) {
-        if !credential_stuffing::concerns(record, role) {
-            return (Login::None, false);
-        }
-        let (address, answers) = (keys.address, login_slot(self.logins, keys.path_key));
-        let vouched = standing.vouched;
-        let login = credential_stuffing::classify(record, looks, answers, address, vouched);
-        (login, answers.outage())
-    }
-
     /// Takes in a request for an object. While the application is learned, how popular the object is
     /// says nothing yet.
     fn visit(
@@ -212,9 +197,15 @@ impl Engine<'_> {
             self.objects.visit(endpoint.group, key, number, owner, lesson, head.time_ms);
         if asks_for_itself(record) {
             // A page of its own for each question; how popular it is, its path and number say.
-            visit.key = combine(visit.key, self.config.seed.table(record.query));
+            visit.key = self.with_query(visit.key, record);
         }
         visit
+    }
+
+    /// A key, and the query of a record.
+    #[inline(never)]
+    fn with_query(&self, key: u64, record: &RequestRecord<'_>) -> u64 {
+        combine(key, self.config.seed.table(record.query))
     }
 
     /// Whether a registration or a post was sent sooner after its form than a person can fill it in.
@@ -377,21 +368,4 @@ fn refuses(record: &RequestRecord<'_>, role: Role) -> bool {
 
 fn is_post(record: &RequestRecord<'_>) -> bool {
     record.is(Method::Post) || record.is(Method::Put)
-}
-
-/// The answers of one login; the one that was silent longest gives way.
-pub(crate) fn login_slot(logins: &mut [Answers], key: u64) -> &mut Answers {
-    let mask = logins.len() - 1;
-    let window = (0..8).map(|i| (key as usize).wrapping_add(i) & mask);
-    let slot = window
-        .min_by_key(|&i| match logins[i].key {
-            found if found == key => (0, 0),
-            0 => (1, 0),
-            _ => (2, logins[i].last_ms),
-        })
-        .unwrap_or(0);
-    if logins[slot].key != key {
-        logins[slot] = Answers { key, ..Answers::default() };
-    }
-    &mut logins[slot]
 }

@@ -74,6 +74,20 @@ impl Engine<'_> {
         if !slots.peaks.iter().any(|peak| *peak + models >= lowest) {
             return None;
         }
+        self.convict_of(slots, record, facts, application)
+    }
+
+    /// The same where the evidence may reach a threshold with what the models may add to it.
+    #[cold]
+    #[inline(never)]
+    fn convict_of(
+        &mut self,
+        slots: &Slots,
+        record: &RequestRecord<'_>,
+        facts: &Facts,
+        application: usize,
+    ) -> Option<Decision> {
+        let lowest = Sensitivity::Paranoid.threshold();
         if !slots.all().iter().any(|&slot| self.sources.get(slot).may_reach(lowest)) {
             return None;
         }

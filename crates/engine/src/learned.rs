@@ -108,6 +108,11 @@ impl Source {
     }
 }
 
+/// The day of a lesson, never zero but once in 2¹⁶.
+fn epoch_of(now_ms: u64) -> u16 {
+    ((now_ms / EPOCH_MS) as u16).wrapping_add(1)
+}
+
 /// Whether the models look at a source that has made so many requests.
 fn is_checkpoint(requests: u32) -> bool {
     matches!(requests, 8 | 16 | 32) || (requests != 0 && requests % 64 == 0)
@@ -146,7 +151,7 @@ impl Engine<'_> {
         let (checkpoint, peak) = (is_checkpoint(source.requests), slots.client_peak());
         let h = Sensitivity::Normal.threshold();
         let looked_at = peak >= NEAR * h || (checkpoint && peak >= h / 2.0);
-        let epoch = ((now_ms / EPOCH_MS) as u16).wrapping_add(1);
+        let epoch = epoch_of(now_ms);
         let lesson = checkpoint
             && teaches
             && self.config.models.forest
@@ -154,9 +159,23 @@ impl Engine<'_> {
             && source.is_vouched_at(peak)
             && source.convictions == 0
             && self.forest.is_due(now_ms);
-        if !looked_at && !lesson {
-            return;
+        if looked_at || lesson {
+            self.look_again(slot, application, now_ms, (looked_at, lesson));
         }
+    }
+
+    /// Lets the models look at a client (`looked_at`), or learn from it.
+    #[cold]
+    #[inline(never)]
+    fn look_again(
+        &mut self,
+        slot: usize,
+        application: usize,
+        now_ms: u64,
+        (looked_at, lesson): (bool, bool),
+    ) {
+        let source = self.sources.get_mut(slot);
+        let epoch = epoch_of(now_ms);
         let models = self.config.models;
         let profile = &self.profiles[application.min(self.profiles.len() - 1)];
         let features = features::of(source, profile);

@@ -123,6 +123,9 @@ impl Engine<'_> {
         ready: bool,
     ) -> Option<(f32, f32)> {
         let (feature, template) = facts.habit;
+        if template == 0 {
+            return None;
+        }
         let habit = self.habits.null(feature, template, now_ms, ready)?;
         Some((habit, self.profile_mut(application).null(feature)))
     }
@@ -166,6 +169,8 @@ impl Engine<'_> {
     }
 
     /// Takes out what a convicted client had added today.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn unlearn(&mut self, slots: &Slots, application: usize, now_ms: u64) {
         let Some(client) = slots.client else { return };
         let at = application.min(self.profiles.len() - 1);

@@ -48,6 +48,8 @@ impl Engine<'_> {
 
     /// Notes a source that is convicted and yet was served: once a second at most, for a denylist that is
     /// full may still have no place for it.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn not_enforced(&mut self, slot: usize, before_ms: u64, now_ms: u64) {
         if before_ms / 1000 == now_ms / 1000 || self.unenforced.len() >= UNENFORCED {
             return;

@@ -86,14 +86,27 @@ impl Profile {
     pub fn advance(&mut self, now_ms: u64, ready: bool) {
         let epoch = Self::epoch_of(now_ms);
         if ready && self.version == 0 {
-            self.version = 1;
-            for feature in Feature::ALL {
-                self.features[feature as usize].begin(feature);
-            }
+            self.begin();
         }
-        if epoch <= self.epoch {
-            return;
+        if epoch > self.epoch {
+            self.turn(epoch);
         }
+    }
+
+    /// What was learned acts from now on.
+    #[cold]
+    #[inline(never)]
+    fn begin(&mut self) {
+        self.version = 1;
+        for feature in Feature::ALL {
+            self.features[feature as usize].begin(feature);
+        }
+    }
+
+    /// A day is over.
+    #[cold]
+    #[inline(never)]
+    fn turn(&mut self, epoch: u32) {
         self.epoch = epoch;
         self.caps.clear();
         let acts = |learners: &[Learner; FEATURES]| learners.map(|learner| learner.null.to_bits());

@@ -146,7 +146,16 @@ impl Engine<'_> {
         self.sources.get_mut(new).walks = inherited.map(Walks::at);
     }
 
+    /// Writes down what the sources of a record weigh.
+    pub(crate) fn weigh(&mut self, slots: &Slots, now_ms: u64) {
+        for (&slot, &peak) in slots.all().iter().zip(&slots.peaks) {
+            self.sources.weigh_at(slot, now_ms, peak);
+        }
+    }
+
     /// Looks at the peaks of a record's sources.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn look(&self, slots: &mut Slots) {
         for (peak, &slot) in slots.peaks.iter_mut().zip(&slots.there[..slots.count.min(3)]) {
             *peak = self.sources.get(slot).peak();

@@ -67,6 +67,21 @@ pub struct Missed {
     pub numbered: bool,
 }
 
+impl Missed {
+    #[inline(never)]
+    fn new(raw: &[u8], patterns: &Patterns, seed: Seed) -> Self {
+        let path = &Path::new(raw);
+        let kind = Token::of(path.last()).0;
+        Self {
+            name: missed_name(path, seed),
+            exempt: is_courtesy(path) || is_misplaced_link(path) || names::is_digest(path),
+            probe: patterns.is_probe(path),
+            numbered: matches!(kind, Token::Int | Token::Uuid | Token::Date)
+                || names::is_release(path),
+        }
+    }
+}
+
 /// A segment, as the tree of templates wants it.
 #[derive(Clone, Copy, Debug)]
 pub struct Step {
@@ -161,17 +176,7 @@ impl Target {
 
     /// What it says when it misses.
     pub fn missed(&mut self, raw: &[u8], patterns: &Patterns, seed: Seed) -> Missed {
-        *self.missed.get_or_insert_with(|| {
-            let path = &Path::new(raw);
-            let kind = Token::of(path.last()).0;
-            Missed {
-                name: missed_name(path, seed),
-                exempt: is_courtesy(path) || is_misplaced_link(path) || names::is_digest(path),
-                probe: patterns.is_probe(path),
-                numbered: matches!(kind, Token::Int | Token::Uuid | Token::Date)
-                    || names::is_release(path),
-            }
-        })
+        *self.missed.get_or_insert_with(|| Missed::new(raw, patterns, seed))
     }
 
     fn take_steps(&mut self, path: &Path, seed: Seed) {
@@ -260,41 +265,56 @@ impl Targets {
     ) -> Said<'_> {
         let agent = self.agents.of(record, patterns);
         let (query, named) = self.of_query(record.query, patterns, seed);
-        let target = self.of(record, keys.path, patterns, seed);
+        let target = self.of(record, keys, patterns, seed);
         Said { agent, query, role: target.role.with_query(named), target }
     }
 
-    /// What the path of a record says; `key` is its hash.
+    /// What the path of a record says.
     pub(crate) fn of(
         &mut self,
         record: &RequestRecord<'_>,
-        key: u64,
+        keys: &Keys,
         patterns: &Patterns,
         seed: Seed,
     ) -> &mut Target {
+        let key = keys.path;
         if self.places.is_empty() {
             self.places = vec![Places::EMPTY; PATHS / GROUP];
         }
         let places = &mut self.places[key as usize % (PATHS / GROUP)];
-        let found = places.find(key);
-        let place = &mut places.0[found];
-        let mut at = place.at as usize;
-        match self.paths.get_mut(at) {
-            Some(target) if target.key == key => places.0.swap(found, found.saturating_sub(1)),
-            Some(target) => {
-                *target = Target::new(key, record.path, patterns, seed);
-                place.tag = (key >> 32) as u32;
-            }
-            None => {
-                at = self.paths.len();
-                self.paths.push(Target::new(key, record.path, patterns, seed));
-                // In front of what is free.
-                let places = &mut places.0;
-                let free = places.iter().position(|place| place.at == u32::MAX);
-                places[free.unwrap_or(found)] = Place { tag: (key >> 32) as u32, at: at as u32 };
-            }
+        let found = places.find_near(key, keys.place);
+        let mut at = places.0[found].at as usize;
+        if self.paths.get(at).is_some_and(|target| target.key == key) {
+            places.0.swap(found, found.saturating_sub(1));
+        } else {
+            at = self.meet(found, (key, record.path), patterns, seed);
         }
         &mut self.paths[at]
+    }
+
+    /// Remembers a path, in the place of its group where it was looked for unless there are free ones; where it is.
+    #[inline(never)]
+    fn meet(
+        &mut self,
+        found: usize,
+        (key, path): (u64, &[u8]),
+        patterns: &Patterns,
+        seed: Seed,
+    ) -> usize {
+        let new = Target::new(key, path, patterns, seed);
+        let tag = (key >> 32) as u32;
+        let places = &mut self.places[key as usize % (PATHS / GROUP)].0;
+        if let Some(target) = self.paths.get_mut(places[found].at as usize) {
+            *target = new;
+            places[found].tag = tag;
+            return places[found].at as usize;
+        }
+        let at = self.paths.len();
+        self.paths.push(new);
+        // In front of what is free.
+        let free = places.iter().position(|place| place.at == u32::MAX);
+        places[free.unwrap_or(found)] = Place { tag, at: at as u32 };
+        at
     }
 
     /// Whether a query is an attack, and the role that it names.
@@ -313,8 +333,7 @@ impl Targets {
         let key = seed.table(query) | SAID;
         let known = &mut self.queries[(key >> 32) as usize % QUERIES];
         if *known | SAID != key || *known == 0 {
-            let role = patterns.role_of_query(query) as u64;
-            *known = key ^ SAID | role << 1 | u64::from(patterns.is_attack(query));
+            *known = key ^ SAID | read_query(query, patterns);
         }
         let role = Role::ALL[(*known & SAID) as usize >> 1];
         (*known & 1 != 0, role)
@@ -326,25 +345,33 @@ impl Targets {
         self.agents.approach(fingerprint) ^ places.map_or(0, |places| u64::from(places.0[0].tag))
     }
 
-    /// Reads what a path says, when where it is remembered has been read; and where that is.
-    pub(crate) fn approach_target(&self, path: u64) -> (u64, u32) {
+    /// Reads what a path says, when where it is remembered has been read; and where that is, and its place in
+    /// its group.
+    pub(crate) fn approach_target(&self, path: u64) -> (u64, u32, u8) {
         let Some(places) = self.places.get(path as usize % (PATHS / GROUP)) else {
-            return (0, u32::MAX);
+            return (0, u32::MAX, 0);
         };
-        let at = places.0[places.find(path)].at;
+        let place = places.find(path);
+        let at = places.0[place].at;
         // The head and the first segments.
         let target = self.paths.get(at as usize);
         let read = target.map_or(0, |target| {
             let [first, second, third, fourth, ..] = &target.steps;
             first.key ^ second.key ^ third.key ^ fourth.key ^ u64::from(target.depth)
         });
-        (read, at)
+        (read, at, place as u8)
     }
 
     /// What a path says, by where it was found to be.
     pub(crate) fn at(&self, target: u32) -> Option<&Target> {
         self.paths.get(target as usize)
     }
+}
+
+/// What a query says, as [`Targets::of_query`] remembers it.
+#[inline(never)]
+fn read_query(query: &[u8], patterns: &Patterns) -> u64 {
+    (patterns.role_of_query(query) as u64) << 1 | u64::from(patterns.is_attack(query))
 }
 
 /// Moves the element at `at` to the front, and those before it one back.

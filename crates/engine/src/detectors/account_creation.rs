@@ -23,6 +23,7 @@ pub fn concerns(facts: &Facts) -> bool {
 }
 
 /// See [`super::Observe`].
+#[inline(never)]
 pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
     let posted = event.record.method() == Method::Post;
     if !concerns(event.facts) || !posted || event.users > 1 {

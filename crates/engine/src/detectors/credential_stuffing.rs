@@ -328,6 +328,7 @@ pub fn is_login(facts: &Facts) -> bool {
 }
 
 /// See [`super::Observe`].
+#[inline(never)]
 pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
     let login = event.facts.login;
     if login == Login::None {

@@ -44,6 +44,7 @@ pub fn concerns(facts: &Facts) -> bool {
 }
 
 /// See [`super::Observe`].
+#[inline(never)]
 pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
     if !concerns(event.facts) || event.users > 1 {
         return None;

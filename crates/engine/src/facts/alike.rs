@@ -24,6 +24,7 @@ impl Engine<'_> {
     }
 
     /// Takes in where two names were served, one below the other.
+    #[inline(never)]
     pub(super) fn lies_here(&mut self, record: &RequestRecord<'_>, target: &Target, path_key: u64) {
         if let Some(tail) = target.tail() {
             self.served.insert(combine(record.head.application, tail), path_key);
@@ -31,12 +32,14 @@ impl Engine<'_> {
     }
 
     /// Whether the last two names were served in several places.
+    #[inline(never)]
     pub(super) fn lies_elsewhere(&self, record: &RequestRecord<'_>, target: &Target) -> bool {
         let others = |tail| self.served.others(combine(record.head.application, tail), 0);
         target.tail().is_some_and(|tail| others(tail) >= PLACES)
     }
 
     /// Whether a source map is missed of something that was served: a browser's own tools ask for it.
+    #[inline(never)]
     pub(super) fn maps_served(&self, record: &RequestRecord<'_>) -> bool {
         record.path.strip_suffix(b".map").is_some_and(|path| {
             let key = combine(record.head.application, self.config.seed.table(path));

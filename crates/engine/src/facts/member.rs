@@ -32,11 +32,24 @@ impl Engine<'_> {
         attempt: Attempt,
         interface: bool,
     ) -> Option<f32> {
-        if !is_followed(attempt.role) {
-            return None;
+        if is_followed(attempt.role) {
+            self.follow(record, client?, address, attempt, interface)
+        } else {
+            None
         }
+    }
+
+    #[inline(never)]
+    fn follow(
+        &mut self,
+        record: &RequestRecord<'_>,
+        client: usize,
+        address: Option<usize>,
+        attempt: Attempt,
+        interface: bool,
+    ) -> Option<f32> {
         let head = &record.head;
-        let source = self.sources.get(client?);
+        let source = self.sources.get(client);
         // Known is who came from here before, with whatever browser.
         let since_ms = address.map_or(source.first_ms, |address| {
             self.sources.get(address).first_ms.min(source.first_ms)

@@ -36,12 +36,12 @@ impl Engine<'_> {
             (_, true) => (endpoint.template, None),
             _ => return None,
         };
+        let key = combine(keys.path_key, number.unwrap_or(0));
+        let owner = owner(record, keys.address);
         let Standing { teaches, binds, few, .. } = *standing;
         let (teaches, shown) = (teaches && part, shows(record));
         // How popular it is says nothing here.
         let lesson = Lesson { learned: false, teaches, binds: teaches && binds, shown, few };
-        let key = combine(keys.path_key, number.unwrap_or(0));
-        let owner = owner(record, keys.address);
         Some(self.objects.visit(group, key, number, owner, lesson, head.time_ms).of(role))
     }
 }

@@ -38,6 +38,7 @@ pub fn number(last: Option<Option<u64>>, query: &[u8], endpoint: &Resolved) -> O
 }
 
 /// The first argument whose value is a number, and that is no length of a list and no moment.
+#[inline(never)]
 fn argument(query: &[u8]) -> Option<Named> {
     let (name, number) = arguments(query)
         .filter(|(_, value)| {

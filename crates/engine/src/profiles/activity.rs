@@ -16,7 +16,7 @@ const WINDOW_MS: u64 = 600_000;
 #[repr(C)]
 pub struct Activity {
     /// The bins that it added to the profile, five bits each.
-    bins: u64,
+    pub(super) bins: u64,
     /// Different private objects: linear counting (Whang 1990) in 64 bits.
     objects: u64,
     /// A bit for each of 32 groups of templates.

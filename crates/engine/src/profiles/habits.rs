@@ -79,6 +79,7 @@ impl<'m> Habits<'m> {
     }
 
     /// The null of a feature for those who use this template, if enough is known of them.
+    #[inline(never)]
     pub fn null(&mut self, feature: Feature, key: u64, now_ms: u64, ready: bool) -> Option<f32> {
         let slot = self.find(habit_key(feature, key)?)?;
         let habit = &mut self.0[slot];
@@ -128,6 +129,21 @@ impl<'m> Habits<'m> {
     /// Takes in the change of a client's sample from what it was `before` the profile learned it. It
     /// is counted for the template `used` that it is the first to use today.
     pub fn learn(
+        &mut self,
+        activity: &mut Activity,
+        before: &Activity,
+        used: (Feature, u64),
+        now_ms: u64,
+        ready: bool,
+    ) {
+        if before.bins == activity.bins && used.1 == 0 {
+            return;
+        }
+        self.learn_change(activity, before, used, now_ms, ready);
+    }
+
+    #[inline(never)]
+    fn learn_change(
         &mut self,
         activity: &mut Activity,
         before: &Activity,

@@ -46,23 +46,26 @@ impl Agents {
         let (fingerprint, text) = (record.head.fingerprint, record.user_agent);
         let group = &mut self.0[fingerprint as usize % (AGENTS / GROUP)];
         let known = &group.known[group.find(fingerprint)];
-        if known.text() == text {
-            return known.says;
-        }
-        let says =
-            Agent { crawler: declares_crawler(text), attack: patterns.is_attacking_agent(text) };
-        if text.len() <= USER_AGENT_MAX {
-            let at = usize::from(group.oldest) % GROUP;
-            group.oldest = group.oldest.wrapping_add(1);
-            group.fingerprints[at] = fingerprint;
-            group.known[at] = Known { len: text.len() as u16, says, ..Known::NOBODY };
-            group.known[at].text[..text.len()].copy_from_slice(text);
-        }
-        says
+        if known.text() == text { known.says } else { group.meet(fingerprint, text, patterns) }
     }
 }
 
 impl Group {
+    /// Works out what a User-Agent says, and remembers it.
+    #[inline(never)]
+    fn meet(&mut self, fingerprint: u64, text: &[u8], patterns: &Patterns) -> Agent {
+        let says =
+            Agent { crawler: declares_crawler(text), attack: patterns.is_attacking_agent(text) };
+        if text.len() <= USER_AGENT_MAX {
+            let at = usize::from(self.oldest) % GROUP;
+            self.oldest = self.oldest.wrapping_add(1);
+            self.fingerprints[at] = fingerprint;
+            self.known[at] = Known { len: text.len() as u16, says, ..Known::NOBODY };
+            self.known[at].text[..text.len()].copy_from_slice(text);
+        }
+        says
+    }
+
     const NOBODY: Self =
         Self { fingerprints: [0; GROUP], known: [Known::NOBODY; GROUP], oldest: 0 };
 

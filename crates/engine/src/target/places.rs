@@ -22,6 +22,12 @@ pub(super) struct Places(pub(super) [Place; GROUP]);
 impl Places {
     pub(super) const EMPTY: Self = Self([Place { tag: 0, at: u32::MAX }; GROUP]);
 
+    /// The same where it was in `place` a moment ago.
+    pub(super) fn find_near(&self, key: u64, place: u8) -> usize {
+        let place = usize::from(place) % GROUP;
+        if self.0[place].tag == (key >> 32) as u32 { place } else { self.find(key) }
+    }
+
     /// The place of a path, or the last one. No branch for each: where it stands cannot be guessed.
     pub(super) fn find(&self, key: u64) -> usize {
         let tag = (key >> 32) as u32;

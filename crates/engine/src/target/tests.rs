@@ -27,7 +27,8 @@ fn nothing_is_mixed_up() {
             };
             assert_eq!(targets.agents.of(&record, &patterns).crawler, n % 3 == 0);
             let key = seed.table(path.as_bytes());
-            let found = targets.of(&record, key, &patterns, seed);
+            let keys = Keys { path: key, ..Keys::default() };
+            let found = targets.of(&record, &keys, &patterns, seed);
             let fresh = Target::new(key, path.as_bytes(), &patterns, seed);
             let normal = Path::new(path.as_bytes());
             assert_eq!((found.role, found.attack), (fresh.role, n % 4 == 3), "{path}");
