@@ -72,6 +72,8 @@ pub mod flags {
     pub const SUCCEEDED: u32 = 1 << 19;
     /// The configuration says that this answer means no.
     pub const FAILED: u32 = 1 << 20;
+    /// The response is a file to keep: a PDF, an office document, an archive, or of no type in particular.
+    pub const FILE: u32 = 1 << 21;
 }
 
 /// Request methods, as far as detectors tell them apart.

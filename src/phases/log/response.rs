@@ -50,15 +50,28 @@ fn type_flags(content_type: &[u8]) -> u32 {
 
 #[inline(never)]
 fn type_flags_of(content_type: &[u8]) -> u32 {
-    let is_json = |content_type| {
-        starts_with(content_type, b"application/json")
-            || starts_with(content_type, b"application/problem+json")
+    let is_file = |content_type| {
+        starts_with(content_type, b"application/pdf")
+            || starts_with(content_type, b"application/octet-stream")
+            || starts_with(content_type, b"application/zip")
+            || starts_with(content_type, b"application/msword")
+            || starts_with(content_type, b"application/vnd.")
     };
     match content_type {
         html if starts_with(html, b"text/html") => flags::HTML,
+        html if starts_with(html, b"application/xhtml+xml") => flags::HTML,
         json if is_json(json) => flags::JSON,
+        file if is_file(file) => flags::FILE,
         _ => 0,
     }
+}
+
+/// `application/json`, and whatever else is JSON by its suffix: `application/vnd.api+json` (RFC 6839).
+fn is_json(content_type: &[u8]) -> bool {
+    let kind = content_type.split(|byte| *byte == b';').next().unwrap_or_default();
+    let suffix = kind.trim_ascii_end().last_chunk::<5>();
+    starts_with(kind, b"application/json")
+        || suffix.is_some_and(|suffix| suffix.eq_ignore_ascii_case(b"+json"))
 }
 
 /// Whether a redirect leads to what was asked for, or says that something was wrong: how forms refuse

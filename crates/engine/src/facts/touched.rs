@@ -1,4 +1,5 @@
-//! Objects that a request does something to, or asks a part of: `DELETE /cards/4`, `GET /users/4/orders`.
+//! Objects that a request does something to, or asks a part of: `DELETE /cards/4`, `GET /users/4/orders`,
+//! `GET /invoices/4/download`.
 
 use crate::approach::Keys;
 use crate::endpoint::Resolved;
@@ -30,7 +31,8 @@ impl Engine<'_> {
         }
         let writes =
             matches!(record.method(), Method::Head | Method::Put | Method::Patch | Method::Delete);
-        let part = record.is(Method::Get) && record.has(flags::JSON) && target.is_part();
+        let part =
+            record.is(Method::Get) && record.has(flags::JSON | flags::FILE) && target.is_part();
         let (group, number) = match (endpoint.object && writes, part) {
             (true, _) => (endpoint.group, target.number.flatten()),
             (_, true) => (endpoint.template, None),

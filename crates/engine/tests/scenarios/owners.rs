@@ -243,14 +243,15 @@ fn orders_of_others_that_are_changed_and_deleted() {
     }
 }
 
-/// Customers who look at a part of their own accounts.
-fn accounts(test: impl FnOnce(&mut World<'_>)) {
+/// Customers who look at a part of their own accounts, or fetch it as a file.
+fn accounts(file: bool, test: impl FnOnce(&mut World<'_>)) {
     after_a_minute(NO_ORDERS, |world| {
         for _ in 0..3 {
             for n in 0..60 {
                 let path = format!("/api/accounts/{}/statements", 100 + n * 3);
                 let address = (CUSTOMERS + n % 20).to_be_bytes();
-                world.send(300, &Hit { address, ..call(u64::from(n % 20) + 1, &path, 200) });
+                let hit = Hit { address, ..call(u64::from(n % 20) + 1, &path, 200) };
+                world.send(300, &if file { as_file(hit) } else { hit });
             }
         }
         assert!(world.decisions.is_empty(), "{:?}", world.decisions);
@@ -263,17 +264,40 @@ fn marked(n: u32) -> Hit {
     Hit { method: Method::Patch, user_agent: CHROME, flags: CALL | DRESSED, ..order(n) }
 }
 
+/// The same, and the answer is a PDF.
+fn as_file(hit: Hit) -> Hit {
+    Hit { flags: hit.flags & !flags::JSON | flags::FILE, ..hit }
+}
+
 fn statements(n: u32) -> Hit {
     Hit { user_agent: CURL, ..call(99, &format!("/api/accounts/{n}/statements"), 200) }
 }
 
 #[test]
 fn parts_of_what_belongs_to_others() {
-    accounts(|world| {
-        let requests = convicted_for(world, Threat::Bola, 200, 200, |n| statements(100 + n));
-        assert!(requests <= 60, "{requests}");
+    for file in [false, true] {
+        accounts(file, |world| {
+            let requests = convicted_for(world, Threat::Bola, 200, 200, |n| match file {
+                true => as_file(statements(100 + n)),
+                false => statements(100 + n),
+            });
+            assert!(requests <= 60, "{requests}");
+        });
+    }
+    // Colleagues who fetch each other's files at their browsers, and a program that shows their pictures.
+    accounts(true, |world| {
+        for n in 0..200 {
+            let hit = as_file(statements(100 + n % 60 * 3));
+            let flags = hit.flags | DRESSED;
+            world.send(4000, &Hit { user_agent: CHROME, flags, ..hit });
+        }
+        for n in 0..200 {
+            let hit = statements(100 + n % 60 * 3);
+            world.send(200, &Hit { flags: flags::AUTHORIZATION, ..hit });
+        }
+        assert!(world.decisions.is_empty(), "{:?}", world.decisions);
     });
-    accounts(|world| {
+    accounts(false, |world| {
         // Nobody's, or one's own.
         for n in 0..400 {
             world.send(200, &statements(5000 + n % 40));
