@@ -111,7 +111,8 @@ pub fn observe(event: &Event<'_>, source: &mut Source) -> Option<Ratios> {
     if visit.public || facts.place || !somebodys {
         return None;
     }
-    let certainty = if visit.private { 1.0 } else { UNKNOWN };
+    // What is asked for at once may be a list of a catalogue that is young.
+    let certainty = if visit.private { 1.0 } else { UNKNOWN * source.trail.listed() };
     let program = is_program(event) && (belongs(&visit) || facts.peopled);
     let pace = if program { pace.max(PROGRAM_PACE) } else { pace };
     let walk = walk(event, source, visit.id).map(|ratio| weigh(ratio, certainty * pace));

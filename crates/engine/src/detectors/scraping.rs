@@ -187,7 +187,7 @@ impl State {
     }
 
     /// What a step of objects asked for at once weighs: a list says nothing, and a longer one all of it.
-    fn listed(&self) -> f32 {
+    pub(super) fn listed(&self) -> f32 {
         match self.at_once {
             _ if self.step & AT_ONCE == 0 => 1.0,
             0..=LIST => 0.0,

@@ -169,6 +169,22 @@ fn harmless(sites: &[Site], what: &str, count: u32, gap_ms: u64, hit: impl Fn(u3
     }
 }
 
+#[test]
+fn an_application_that_loads_its_lists_item_by_item() {
+    for site in [NOBODY, NO_ORDERS, FEW, FIVE, SOME] {
+        after_a_minute(site, |world| {
+            for list in 0..8 {
+                for item in 0..25 {
+                    let path = format!("/api/orders/{}", 1000 + 50 * (list * 7 % 40) + item);
+                    let hit = Hit { user_agent: CHROME, ..call(97, &path, 200) };
+                    world.send(if item == 0 { 25_000 } else { 30 }, &hit);
+                }
+            }
+            assert!(world.decisions.is_empty(), "{site:?}: {:?}", world.decisions);
+        });
+    }
+}
+
 /// A list of so many, of which each names its number.
 fn list(path: &str, of: u64) -> Hit {
     Hit { bytes: 40 * of, ..sync(path) }
