@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
 use api_abuse_shm::{Counters, DenyEntry, DenyKey, Denylist, DenylistWriter, Inserted};
+use memmap2::{Advice, MmapMut};
+use zerocopy::FromBytes;
 
 /// Entries that are tried.
 const ENTRIES: [usize; 6] = [0, 1_000, 10_000, 100_000, 500_000, 1_000_000];
@@ -19,21 +21,30 @@ const SLOT_BYTES: usize = 56 + 3;
 const BUCKET: usize = 8;
 
 struct Table {
-    words: [Vec<AtomicU64>; 2],
+    words: [MmapMut; 2],
     counters: Counters,
 }
 
 impl Table {
-    fn new(buckets: usize) -> Self {
-        let words = |n: usize| (0..n).map(|_| AtomicU64::new(0)).collect();
-        let words = [8 + 3 * buckets, 56 * buckets].map(words);
+    /// In small pages, or in huge ones.
+    fn new(buckets: usize, pages: Advice) -> Self {
+        let words = [8 + 3 * buckets, 56 * buckets].map(|n| mapped(n * 8, pages));
         Self { words, counters: Counters::default() }
     }
 
-    fn list(&self) -> Denylist<'_> {
-        let words = self.words.each_ref().map(|words| &words[..]);
+    fn list(&mut self) -> Denylist<'_> {
+        let words = self.words.each_mut().map(|words| {
+            &*<[AtomicU64]>::mut_from_bytes(words).expect("whole words, where a page begins")
+        });
         Denylist::over(words, [11, 22], &self.counters).expect("a power of two of buckets")
     }
+}
+
+/// Zeroed memory. A kernel without huge pages refuses the advice; there are small ones only then.
+fn mapped(bytes: usize, pages: Advice) -> MmapMut {
+    let memory = MmapMut::map_anon(bytes).expect("memory");
+    let _ = memory.advise(pages);
+    memory
 }
 
 fn key(n: u64) -> DenyKey {
@@ -54,13 +65,17 @@ fn entry(n: u64) -> DenyEntry {
 }
 
 fn main() {
-    println!("| entries | hit | miss | table |\n| ---: | ---: | ---: | ---: |");
+    println!("| entries | hit | miss | hit in huge pages | miss in huge pages | table |");
+    println!("| ---: | ---: | ---: | ---: | ---: | ---: |");
     for entries in ENTRIES {
         let buckets = (entries * 26 / 25 / BUCKET).max(128).next_power_of_two();
-        let (hit, miss) = lookups(entries as u64, buckets);
-        let hit = if entries == 0 { "–".into() } else { format!("{hit:.0} ns") };
+        let [small, huge] = [Advice::NoHugePage, Advice::HugePage].map(|pages| {
+            let (hit, miss) = lookups(entries as u64, buckets, pages);
+            let hit = if entries == 0 { "–".into() } else { format!("{hit:.0} ns") };
+            format!("{hit} | {miss:.0} ns")
+        });
         let size = (buckets * BUCKET * SLOT_BYTES) as f64 / f64::from(1 << 20);
-        println!("| {entries} | {hit} | {miss:.0} ns | {size:.1} MiB |");
+        println!("| {entries} | {small} | {huge} | {size:.1} MiB |");
     }
     let (held, slots) = filled();
     let percent = held * 100 / slots;
@@ -69,16 +84,21 @@ fn main() {
         "\nOf {slots} slots, {percent} % were taken when the first entry found no place: {each:.0} in a MiB."
     );
     let bytes = slots * SLOT_BYTES;
-    let (size, ns) = (bytes as f64 / f64::from(1 << 20), dependent_read(bytes));
+    let size = bytes as f64 / f64::from(1 << 20);
+    let [small, huge] =
+        [Advice::NoHugePage, Advice::HugePage].map(|pages| dependent_read(bytes, pages));
     println!(
-        "One read from {size:.0} MiB, at a place that the read before it says, takes {ns:.0} ns here."
+        "One read from {size:.0} MiB, at a place that the read before it says, takes {small:.0} ns here, \
+         {huge:.0} in huge pages."
     );
 }
 
 /// Nanoseconds of a read whose address depends on the one before: what memory of this size takes to answer.
-fn dependent_read(bytes: usize) -> f64 {
+fn dependent_read(bytes: usize, pages: Advice) -> f64 {
     let lines = bytes / 64;
-    let memory: Vec<u64> = (0..lines as u64 * 8).map(|n| n >> 3).collect();
+    let mut memory = mapped(lines * 64, pages);
+    let memory = <[u64]>::mut_from_bytes(&mut memory).expect("whole words, where a page begins");
+    memory.iter_mut().zip(0..).for_each(|(word, n)| *word = n >> 3);
     let (mut state, mut read) = (START, 0);
     let begun = ran_ns();
     for _ in 0..LOOKUPS {
@@ -90,8 +110,8 @@ fn dependent_read(bytes: usize) -> f64 {
 }
 
 /// Nanoseconds of a look-up that finds an entry, and of one that does not, while another thread writes.
-fn lookups(entries: u64, buckets: usize) -> (f64, f64) {
-    let table = Table::new(buckets);
+fn lookups(entries: u64, buckets: usize, pages: Advice) -> (f64, f64) {
+    let mut table = Table::new(buckets, pages);
     let list = table.list();
     let mut writer = DenylistWriter::new(list);
     for n in 0..entries {
@@ -161,7 +181,7 @@ fn below(random: u64, range: u64) -> u64 {
 /// How many entries fit until the first one finds no place, and slots.
 fn filled() -> (usize, usize) {
     let buckets = 1 << 17;
-    let table = Table::new(buckets);
+    let mut table = Table::new(buckets, Advice::NoHugePage);
     let mut writer = DenylistWriter::new(table.list());
     let slots = buckets * BUCKET;
     let full = |n: &usize| {
