@@ -4,6 +4,10 @@
 //! internal redirects, which clear the contexts of modules. Some places of that array are the module's
 //! own: of variables whose names nobody can write, and which are never evaluated. So remembering takes no
 //! memory and no cleanup of its own.
+//!
+//! The first word of each value is NGINX's and stays zero: `ngx_http_script_run`, which works out a `root` or
+//! a `proxy_pass` with variables, goes through all values, and where the bit `no_cacheable` is set it clears two
+//! others.
 
 use core::marker::PhantomData;
 use core::ptr::NonNull;
@@ -25,24 +29,43 @@ use crate::request_state::RequestState;
 #[repr(C)]
 pub(crate) struct Remembered {
     /// The location that it was judged by; NULL, as all of it, before that.
-    location: Option<Location>,
-    closer: Option<NonNull<RequestState>>,
-    address: [u8; 16],
-    client: Client,
+    location: Kept<Option<Location>>,
+    closer: Kept<Option<NonNull<RequestState>>>,
+    address: [Kept<[u8; 8]>; 2],
+    fingerprint: Kept<u64>,
+    facts: Kept<u64>,
 }
 
 /// One of the values that NGINX makes for each request.
 type Value = ngx_variable_value_t;
 
+/// What the module keeps in one of them.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Kept<T> {
+    /// Length and flags, which are NGINX's: zero.
+    bits: u64,
+    data: T,
+}
+
 /// How many of them are the module's own.
 const VALUES: usize = size_of::<Remembered>() / size_of::<Value>();
 const _: () = assert!(size_of::<Remembered>() == VALUES * size_of::<Value>());
+const _: () = assert!(size_of::<Kept<u64>>() == size_of::<Value>());
+const _: () = assert!(core::mem::offset_of!(Kept<u64>, data) == core::mem::offset_of!(Value, data));
 const _: () = assert!(align_of::<Remembered>() <= align_of::<Value>());
 const _: () = assert!(align_of::<RequestState>() <= NGX_ALIGNMENT);
 const _: () = assert!(!core::mem::needs_drop::<RequestState>());
 
 /// Their names. A space ends a variable's name wherever it can be written.
-const NAMES: [&str; 3] = ["api_abuse state 1", "api_abuse state 2", "api_abuse state 3"];
+const NAMES: [&str; 6] = [
+    "api_abuse state 1",
+    "api_abuse state 2",
+    "api_abuse state 3",
+    "api_abuse state 4",
+    "api_abuse state 5",
+    "api_abuse state 6",
+];
 const _: () = assert!(NAMES.len() == VALUES);
 
 /// What the module knows of a request.
@@ -104,7 +127,7 @@ impl Request<'_> {
     #[allow(clippy::inline_always, reason = "on the path of every request")]
     pub(crate) fn unknown(&self, conf: &LocationConf) -> Option<Place<'_>> {
         let place = self.place(conf);
-        place.get().location.is_none().then_some(place)
+        place.get().location.data.is_none().then_some(place)
     }
 
     /// Whether the module remembers the request.
@@ -116,16 +139,15 @@ impl Request<'_> {
     /// What the module remembers of the request.
     #[inline]
     pub(crate) fn known(&self) -> Option<Known<'_>> {
-        let Remembered { location, closer, address, client } =
-            self.place(self.location_conf()).get();
-        let location = (*location)?;
-        Some(match closer {
+        let place = self.place(self.location_conf()).get();
+        let location = place.location.data?;
+        Some(match place.closer.data {
             // SAFETY: `remember` put it into the request's pool.
             Some(state) => Known::Closer(unsafe { state.as_ref() }),
             None => Known::Plain(Plain {
                 conf: location.conf(self),
-                address: *address,
-                client: *client,
+                address: place.address(),
+                client: place.client(),
             }),
         })
     }
@@ -146,9 +168,21 @@ impl Request<'_> {
         // SAFETY: new memory of the right size and alignment; for the other one see Place::get().
         unsafe {
             kept.write(state);
-            (*place).location = Some(state.location);
-            (*place).closer = Some(kept);
+            (*place).location.data = Some(state.location);
+            (*place).closer.data = Some(kept);
         }
+    }
+}
+
+impl Remembered {
+    #[inline]
+    fn address(&self) -> [u8; 16] {
+        zerocopy::transmute!(self.address.map(|half| half.data))
+    }
+
+    #[inline]
+    fn client(&self) -> Client {
+        Client { fingerprint: self.fingerprint.data, facts: self.facts.data }
     }
 }
 
@@ -182,9 +216,13 @@ impl<'r> Place<'r> {
         // SAFETY: see get(). It is written before the client is asked for, so that little has to be kept
         // meanwhile.
         unsafe {
-            (*place).location = Some(Location::of(conf));
-            (*place).address = address;
-            (*place).client = client();
+            (*place).location.data = Some(Location::of(conf));
+            let [first, last]: [[u8; 8]; 2] = zerocopy::transmute!(address);
+            (*place).address[0].data = first;
+            (*place).address[1].data = last;
+            let client = client();
+            (*place).fingerprint.data = client.fingerprint;
+            (*place).facts.data = client.facts;
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use api_abuse_tests::attack::{Attacker, probe};
 use api_abuse_tests::http::Client;
+use api_abuse_tests::nginx::Nginx;
 use api_abuse_tests::sites::{attacker, guarded, neighbour};
 
 #[test]
@@ -63,4 +64,32 @@ fn a_proxy_may_be_trusted_in_one_location_alone() {
     // Who is no proxy is itself, whatever it says.
     let request = probe("/behind/f").header("X-Forwarded-For", "198.51.100.7");
     assert_eq!(nginx.client_from(attacker(1)).send(&request).unwrap().status, 200);
+}
+
+/// NGINX goes through the values of all variables to work out such a `root`, and what the module keeps beside them
+/// stays as it is: an address in which `no_cacheable` would be set, and pointers, which lie elsewhere at each start.
+#[test]
+fn a_root_with_variables_changes_nothing_that_is_remembered() {
+    let trusted = "set_real_ip_from 127.2.0.0/16; real_ip_header X-Forwarded-For;";
+    let server = format!("{trusted} set $place html; root $place;");
+    let mut nginx = guarded(&server).file("html/page.html", "p").start();
+    let status = |nginx: &Nginx, path: &str, client: &str| {
+        let request = probe(path).header("X-Forwarded-For", client);
+        nginx.client_from(neighbour(1)).send(&request).unwrap().status
+    };
+    let served = (0..60).take_while(|n| {
+        nginx.let_judge(Duration::from_millis(10));
+        status(&nginx, &format!("/.env{n}.bak"), "2001:db8::7") != 403
+    });
+    assert!((1..=25).contains(&served.count()));
+    assert_eq!(status(&nginx, "/page.html", "2001:db8::8"), 403);
+    assert_eq!(status(&nginx, "/page.html", "2001:db8:1::7"), 200);
+    assert!(nginx.status()["denylist"].to_string().contains("\"2001:db8::/64\""));
+    for _ in 0..6 {
+        nginx.restart();
+        for _ in 0..3 {
+            assert_eq!(status(&nginx, "/page.html", "2001:db8:1::7"), 200);
+        }
+        assert!(!nginx.error_log().contains("on signal 11"), "{}", nginx.error_log());
+    }
 }
