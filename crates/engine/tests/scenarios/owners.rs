@@ -293,9 +293,9 @@ fn statements(n: u32) -> Hit {
 fn parts_of_what_belongs_to_others() {
     for file in [false, true] {
         accounts(file, |world| {
-            let requests = convicted_for(world, Threat::Bola, 200, 200, |n| match file {
-                true => as_file(statements(100 + n)),
-                false => statements(100 + n),
+            let requests = convicted_for(world, Threat::Bola, 200, 200, |n| {
+                let hit = statements(100 + n);
+                if file { as_file(hit) } else { hit }
             });
             assert!(requests <= 60, "{requests}");
         });
